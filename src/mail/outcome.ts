@@ -1,0 +1,45 @@
+/** What an attempt at one recipient came to: the only vocabulary a delivery method may answer in. */
+
+/** Reason codes: the RFC 8460 §4.3 result types wherever one exists, so that reports, explain and alerts speak one language. */
+export const reasons = [
+  'starttls-not-supported', 'validation-failure', 'certificate-not-trusted', 'certificate-host-mismatch', 'certificate-expired',
+  'tlsa-invalid', 'dnssec-invalid', 'sts-policy-fetch-error', 'sts-policy-invalid', 'sts-webpki-invalid',
+  'assurance-too-low', 'dns-temporary', 'domain-not-found', 'null-mx', 'mx-unresolvable', 'mail-loop', 'address-not-allowed',
+  'unreachable', 'remote-temporary', 'remote-refused', 'recipient-refused', 'recipient-deferred', 'message-too-large', 'content-refused',
+  'connection-lost', 'in-doubt', 'smtputf8-unsupported', 'eightbit-unsupported', 'downgrade-suspected', 'local-fault',
+  'no-key', 'key-unusable', 'no-certificate', 'not-encryptable', 'already-encrypted', 'not-available', 'rule-says-bounce',
+  'notice-undeliverable', 'expired-in-queue', 'content-damaged',
+] as const
+export type Reason = (typeof reasons)[number]
+
+/** What was proven about the channel that carried a message, weakest first. */
+export const assurances = ['none', 'encrypted', 'verified', 'authenticated', 'dane', 'pinned'] as const
+export type Assurance = (typeof assurances)[number]
+
+/** Facts kept with a decision: host, address, protocol, cipher, certificate, reply. Never content, subject, code or secret. */
+export type Evidence = { readonly [name: string]: Fact }
+export type Fact = string | number | boolean | null | readonly Fact[] | { readonly [name: string]: Fact }
+
+/** When a deferred step is tried again, and what becomes of it when patience ends. */
+export type Retry = {
+  /** Milliseconds after the step's first attempt, ascending; absent: the ordinary schedule (`retry.schedule`). */
+  readonly offsets?: readonly number[]
+  /** Milliseconds; with `then: 'unsuitable'` counted from the step's first attempt, with 'failed' from acceptance. Absent: `retry.lifetime`. */
+  readonly until?: number
+  /** What a deferral past the last offset or `until` becomes. */
+  readonly then: 'unsuitable' | 'failed'
+}
+
+/**
+ * - delivered:  the next hop, or the vault, took responsibility (RFC 5321 §6.1).
+ * - unsuitable: this method cannot serve this recipient; take the next step of the plan.
+ * - deferred:   try this same step again later.
+ * - failed:     nobody can deliver it; report to the reverse-path.
+ *
+ * `text` is one sentence for a human: what happened, to what, until when. `status` is an RFC 3463 code.
+ */
+export type Outcome =
+  | { readonly kind: 'delivered'; readonly assurance: Assurance; readonly text: string; readonly evidence: Evidence }
+  | { readonly kind: 'unsuitable'; readonly reason: Reason; readonly text: string; readonly evidence: Evidence }
+  | { readonly kind: 'deferred'; readonly reason: Reason; readonly text: string; readonly evidence: Evidence; readonly retry: Retry; readonly status?: string }
+  | { readonly kind: 'failed'; readonly reason: Reason; readonly text: string; readonly evidence: Evidence; readonly status: string }

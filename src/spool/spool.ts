@@ -1,0 +1,57 @@
+/** The one door to stored mail: accept, claim, settle, hold, release. */
+import type { Readable } from 'node:stream'
+import type { Envelope, MessageKind } from '../mail/envelope.ts'
+import type { Step } from '../mail/plan.ts'
+import type { Statement } from '../store/db.ts'
+
+/** Who handed a message in; kept for the audit, no secrets. */
+export type Client = {
+  readonly address: string
+  readonly name: string
+  readonly authenticatedAs: string | null
+  readonly tls: string | null
+}
+
+/** What is known once the last octet of DATA is in. */
+export type Acceptance = {
+  readonly envelope: Envelope
+  /** With angle brackets. */
+  readonly messageId: string
+  /** Canonical address of the header From, '' when there is none. */
+  readonly headerFrom: string
+  readonly client: Client
+}
+
+/** A message being received: sealed while it streams in; nothing of it exists until `commit` resolved. */
+export type Intake = {
+  readonly id: string
+  /** Resolves when more may be written. Rejects when the disk fails: then answer 452 4.3.1 or 451 4.3.0 and abort. */
+  readonly write: (chunk: Buffer) => Promise<void>
+  /** Resolves only when content and rows would survive a power cut: then, and only then, answer 250. */
+  readonly commit: (acceptance: Acceptance) => Promise<void>
+  readonly abort: () => Promise<void>
+}
+
+/** A mail that we originate: notice, code, DSN, mail to a sender. Small, sealed with its row. */
+export type Original = {
+  readonly kind: Exclude<MessageKind, 'mail'>
+  readonly about: string
+  readonly messageId: string
+  readonly headerFrom: string
+  readonly envelope: Envelope
+  readonly content: Buffer
+  /** Its frozen plan, e.g. [{ method: 'opportunistic', options: { notice: true } }]. */
+  readonly steps: readonly Step[]
+}
+
+export type Spool = {
+  readonly intake: () => Intake
+  /** The statements that put a mail of ours into the queue, to be written together with what caused it; then call `wake`. */
+  readonly draft: (mail: Original) => { readonly id: string; readonly statements: readonly Statement[] }
+  /** Something new is due: look now. */
+  readonly wake: () => void
+  /** The content of a message in clear, given its file key; undefined when it is gone. */
+  readonly open: (messageId: string, fileKey: Buffer) => Promise<Readable | undefined>
+  /** Bytes still free where content is stored. */
+  readonly free: () => Promise<number>
+}
