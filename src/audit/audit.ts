@@ -1,0 +1,90 @@
+/** The audit trail: entries written together with what they tell of, chained by hashes within a second. */
+import { createHash } from 'node:crypto'
+import { newId } from '../mail/id.ts'
+import { type Db, expecting, sql, type Statement, Unexpected } from '../store/db.ts'
+
+export type AuditEntry = {
+  /** `system`, `cli:user`, `portal`, an SMTP user … */
+  readonly actor: string
+  /** `message.accepted`, `recipient.delivered`, `letter.read`, `policy.applied` … */
+  readonly action: string
+  /** What it happened to: an id, an address, a revision. */
+  readonly object: string
+  /** Never content, subject, code, secret or password. */
+  readonly detail: { readonly [name: string]: unknown }
+}
+
+/** The statement that records an entry; put it in the same write as the change itself. `now` in milliseconds. */
+export function entry(now: number, { actor, action, object, detail }: AuditEntry): Statement {
+  return sql`INSERT INTO audit (id, at, actor, action, object, detail)
+    VALUES (${newId()}, ${now}, ${actor}, ${action}, ${object}, ${JSON.stringify(detail)})`
+}
+
+type ChainedRow = { id: string; at: number; actor: string; action: string; object: string; detail: string; seq: number; hash: string }
+const chunk = 500
+
+/**
+ * Give every entry without a number the next one, and the hash over itself and its predecessor. Two sequencers cannot
+ * both win: `seq` is unique. Returns how many were chained.
+ */
+export async function chainEntries(db: Db): Promise<number> {
+  const fresh = await db.read<ChainedRow>(sql`SELECT * FROM audit WHERE seq IS NULL ORDER BY at, id LIMIT ${chunk}`)
+  if (fresh.length === 0) return 0
+  const [last] = await db.read<ChainedRow>(sql`SELECT * FROM audit WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1`)
+  let { seq, hash } = last ?? { seq: 0, hash: '' }
+  const statements = fresh.map((row) => {
+    seq += 1
+    hash = link(hash, row)
+    return expecting(1, sql`UPDATE audit SET seq = ${seq}, hash = ${hash} WHERE id = ${row.id} AND seq IS NULL`)
+  })
+  await db.write(...statements)
+  return fresh.length
+}
+
+export type Sequencer = { readonly stop: () => Promise<void> }
+
+/** Chain new entries every `interval` milliseconds until stopped; what is left is chained at the next start. */
+export function startSequencer(db: Db, { interval = 1000, failed }: { interval?: number; failed: (error: unknown) => void }): Sequencer {
+  let running: Promise<void> = Promise.resolve()
+  const round = async () => {
+    try {
+      while ((await chainEntries(db)) === chunk);
+    } catch (error) {
+      if (!(error instanceof Unexpected)) failed(error)
+    }
+  }
+  const timer = setInterval(() => {
+    running = running.then(round)
+  }, interval)
+  timer.unref()
+  return {
+    stop: async () => {
+      clearInterval(timer)
+      await running
+      await round()
+    },
+  }
+}
+
+export type Verified = { readonly kind: 'sound'; readonly entries: number } | { readonly kind: 'broken'; readonly seq: number; readonly text: string }
+
+/** Recompute the whole chain: an edited, deleted or reordered entry is named by its number. */
+export async function verifyChain(db: Db): Promise<Verified> {
+  let hash = ''
+  let seq = 0
+  for (;;) {
+    const rows = await db.read<ChainedRow>(sql`SELECT * FROM audit WHERE seq > ${seq} ORDER BY seq LIMIT ${1000}`)
+    if (rows.length === 0) return { kind: 'sound', entries: seq }
+    for (const row of rows) {
+      if (row.seq !== seq + 1) return { kind: 'broken', seq: seq + 1, text: `entry ${seq + 1} is missing` }
+      hash = link(hash, row)
+      if (row.hash !== hash) return { kind: 'broken', seq: row.seq, text: `entry ${row.seq} (${row.action}) was altered` }
+      seq = row.seq
+    }
+  }
+}
+
+const link = (previous: string, { id, at, actor, action, object, detail }: ChainedRow): string =>
+  createHash('sha256')
+    .update(JSON.stringify([previous, id, at, actor, action, object, detail]))
+    .digest('hex')
