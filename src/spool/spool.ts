@@ -3,6 +3,9 @@ import type { Readable } from 'node:stream'
 import type { Envelope, MessageKind } from '../mail/envelope.ts'
 import type { Step } from '../mail/plan.ts'
 import type { Statement } from '../store/db.ts'
+import { openContent } from './content.ts'
+import { draftOriginal, openIntake } from './intake.ts'
+import type { SpoolParts } from './parts.ts'
 
 /** Who handed a message in; kept for the audit, no secrets. */
 export type Client = {
@@ -54,4 +57,20 @@ export type Spool = {
   readonly open: (messageId: string, fileKey: Buffer) => Promise<Readable | undefined>
   /** Bytes still free where content is stored. */
   readonly free: () => Promise<number>
+}
+
+/** Open the spool. `wake` calls are passed to whoever set `onWake`. */
+export function createSpool(parts: SpoolParts): Spool & { readonly onWake: (listener: () => void) => void } {
+  let listener = () => {}
+  const wake = () => listener()
+  return {
+    intake: () => openIntake(parts, wake),
+    draft: (mail) => draftOriginal(parts, mail),
+    wake,
+    onWake: (wanted) => {
+      listener = wanted
+    },
+    open: async (messageId, fileKey) => (await openContent(parts, messageId, fileKey))?.(),
+    free: () => parts.blobs.free(),
+  }
 }

@@ -1,0 +1,187 @@
+/** Takes due mail for ourselves for a while: a crash gives it back by itself. */
+import type { Readable } from 'node:stream'
+import type { Notify } from '../mail/envelope.ts'
+import type { MessageKind } from '../mail/envelope.ts'
+import type { StepResult, Plan } from '../mail/plan.ts'
+import { sql } from '../store/db.ts'
+import { openContent } from './content.ts'
+import { envelopeMac } from './envelope-mac.ts'
+import type { SpoolParts } from './parts.ts'
+
+/** How long a claim holds without being renewed, milliseconds. */
+export const lease = 5 * 60_000
+
+export type ClaimedRecipient = {
+  readonly id: string
+  readonly address: string
+  readonly orcpt?: string
+  readonly notify: readonly Notify[]
+  readonly bcc: boolean
+  /** The frozen plan and what its earlier steps came to; undefined until routing was asked. */
+  readonly frozen: { readonly plan: Plan; readonly earlier: readonly StepResult[] } | undefined
+  readonly step: number
+  readonly stepSince: number | undefined
+  readonly attempts: number
+  readonly stepAttempts: number
+  readonly delayNoticed: boolean
+  readonly fence: number
+}
+
+export type ClaimedMessage = {
+  readonly id: string
+  readonly kind: MessageKind
+  readonly about: string | undefined
+  readonly messageId: string
+  readonly reversePath: string
+  readonly headerFrom: string
+  readonly acceptedAt: number
+  readonly size: number
+  readonly policyRevision: number
+  readonly envelope: { readonly body: '7bit' | '8bit'; readonly smtpUtf8: boolean; readonly ret?: 'FULL' | 'HDRS'; readonly envid?: string }
+}
+
+/** A message and its due recipients in one domain; what a worker attempts in one go. */
+export type Group = { readonly message: ClaimedMessage; readonly domain: string; readonly recipients: readonly ClaimedRecipient[] }
+
+/** The opened content of a claimed message, or why it cannot be trusted. */
+export type Opened =
+  | { readonly kind: 'content'; readonly fileKey: Buffer; readonly payloadSha256: string; readonly open: () => Readable }
+  | { readonly kind: 'damaged'; readonly text: string }
+
+/** Claim up to `limit` groups that are due; each claim raises the fence, so that an older one cannot settle any more. */
+export async function claimGroups({ db, clock }: SpoolParts, limit: number): Promise<Group[]> {
+  const now = clock()
+  const due = await db.read<{ message: string; domain: string }>(sql`
+    SELECT message, domain, MIN(next_attempt_at) AS due FROM recipient
+    WHERE state = 'waiting' AND next_attempt_at <= ${now} AND claimed_until <= ${now}
+    GROUP BY message, domain ORDER BY due LIMIT ${limit}`)
+  if (due.length === 0) return []
+  const answers = await db.write(
+    ...due.flatMap(({ message, domain }) => [
+      sql`UPDATE recipient SET claimed_until = ${now + lease}, fence = fence + 1
+        WHERE message = ${message} AND domain = ${domain} AND state = 'waiting' AND next_attempt_at <= ${now} AND claimed_until <= ${now}
+        RETURNING *`,
+      sql`SELECT * FROM message WHERE id = ${message}`,
+    ]),
+  )
+  return due.flatMap(({ domain }, index) => {
+    const recipients = (answers[2 * index] ?? []) as RecipientRow[]
+    const message = answers[2 * index + 1]?.[0] as MessageRow | undefined
+    return message && recipients.length > 0 ? [{ message: readMessage(message), domain, recipients: recipients.map(readRecipient) }] : []
+  })
+}
+
+/** Keep a claim while a long attempt goes on. */
+export async function renewClaim({ db, clock }: SpoolParts, group: Group): Promise<void> {
+  await db.write(
+    ...group.recipients.map(
+      ({ id, fence }) => sql`UPDATE recipient SET claimed_until = ${clock() + lease} WHERE id = ${id} AND fence = ${fence} AND claimed_until > 0`,
+    ),
+  )
+}
+
+/** Forget all claims: only for the one serving process of an embedded database, at its start. */
+export async function dropClaims({ db }: SpoolParts): Promise<void> {
+  await db.write(sql`UPDATE recipient SET claimed_until = 0 WHERE claimed_until > 0`)
+}
+
+/** When the next recipient is due, milliseconds since 1970; undefined when nothing waits. */
+export async function nextDue({ db }: SpoolParts): Promise<number | undefined> {
+  const [row] = await db.read<{ due: number | null }>(sql`
+    SELECT MIN(CASE WHEN claimed_until > next_attempt_at THEN claimed_until ELSE next_attempt_at END) AS due FROM recipient WHERE state = 'waiting'`)
+  return row?.due ?? undefined
+}
+
+/** Unwrap the file key and open the payload, after the envelope's MAC and the payload's place were checked. */
+export async function openClaimed(parts: SpoolParts, messageId: string): Promise<Opened> {
+  const { db, keyring } = parts
+  const [message] = await db.read<MessageRow>(sql`SELECT * FROM message WHERE id = ${messageId}`)
+  const [content] = await db.read<{ payload_sha256: string }>(sql`SELECT payload_sha256 FROM content WHERE message = ${messageId}`)
+  if (message === undefined || content === undefined || message.epoch === null || message.wrap === null) return damaged('its content is missing')
+  const recipients = await db.read<{ id: string; address: string; bcc: number }>(sql`SELECT id, address, bcc FROM recipient WHERE message = ${messageId}`)
+  const mac = envelopeMac(keyring, {
+    id: messageId,
+    kind: message.kind,
+    about: message.about,
+    messageId: message.message_id,
+    reversePath: message.reverse_path,
+    headerFrom: message.header_from,
+    payloadSha256: content.payload_sha256,
+    recipients: recipients.map(({ id, address, bcc }) => ({ id, address, bcc: bcc === 1 })),
+  })
+  if (!mac.equals(message.mac)) return damaged('its envelope was altered in the database')
+  const fileKey = keyring.unwrap(message.epoch, message.wrap)
+  if (fileKey === undefined) return damaged(`its key cannot be opened: epoch key ${message.epoch} is missing or was changed`)
+  const opener = await openContent(parts, messageId, fileKey)
+  if (opener === undefined) return damaged('its content is missing')
+  return { kind: 'content', fileKey, payloadSha256: content.payload_sha256, open: opener }
+}
+
+const damaged = (text: string): Opened => ({ kind: 'damaged', text })
+
+type MessageRow = {
+  id: string
+  kind: MessageKind
+  about: string | null
+  message_id: string
+  reverse_path: string
+  header_from: string
+  accepted_at: number
+  size: number
+  policy_revision: number
+  body: '7bit' | '8bit'
+  smtp_utf8: number
+  ret: 'FULL' | 'HDRS' | null
+  envid: string | null
+  mac: Buffer
+  epoch: string | null
+  wrap: Buffer | null
+}
+
+type RecipientRow = {
+  id: string
+  address: string
+  orcpt: string | null
+  notify: string
+  bcc: number
+  plan: string | null
+  step: number
+  step_since: number | null
+  attempts: number
+  step_attempts: number
+  delay_noticed: number
+  fence: number
+}
+
+const readMessage = (row: MessageRow): ClaimedMessage => ({
+  id: row.id,
+  kind: row.kind,
+  about: row.about ?? undefined,
+  messageId: row.message_id,
+  reversePath: row.reverse_path,
+  headerFrom: row.header_from,
+  acceptedAt: row.accepted_at,
+  size: row.size,
+  policyRevision: row.policy_revision,
+  envelope: {
+    body: row.body,
+    smtpUtf8: row.smtp_utf8 === 1,
+    ...(row.ret !== null && { ret: row.ret }),
+    ...(row.envid !== null && { envid: row.envid }),
+  },
+})
+
+const readRecipient = (row: RecipientRow): ClaimedRecipient => ({
+  id: row.id,
+  address: row.address,
+  ...(row.orcpt !== null && { orcpt: row.orcpt }),
+  notify: row.notify === '' ? [] : (row.notify.split(',') as Notify[]),
+  bcc: row.bcc === 1,
+  frozen: row.plan === null ? undefined : (JSON.parse(row.plan) as { plan: Plan; earlier: StepResult[] }),
+  step: row.step,
+  stepSince: row.step_since ?? undefined,
+  attempts: row.attempts,
+  stepAttempts: row.step_attempts,
+  delayNoticed: row.delay_noticed === 1,
+  fence: row.fence,
+})

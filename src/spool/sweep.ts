@@ -1,0 +1,49 @@
+/** Tidies what a crash may leave: blob files that no row names, epoch keys that wrap nothing any more. */
+import { sql } from '../store/db.ts'
+import type { SpoolParts } from './parts.ts'
+
+/** Remove blobs without a row. Only before intake has begun: a blob being received has no row yet. Returns how many. */
+export async function sweepBlobs({ db, blobs }: SpoolParts): Promise<number> {
+  let removed = 0
+  for await (const name of blobs.list()) {
+    const [row] = await db.read(sql`SELECT message FROM content WHERE blob = ${name}`)
+    if (row !== undefined) continue
+    await blobs.remove(name)
+    removed += 1
+  }
+  return removed
+}
+
+/** A new epoch: what still waits is wrapped anew under it, then each older key is destroyed. Call hourly and at start. */
+export async function rotateEpoch(parts: SpoolParts): Promise<void> {
+  const { db, keyring } = parts
+  await keyring.rotate()
+  await rewrap(parts)
+  for (const epoch of keyring.epochs()) {
+    if (epoch === keyring.currentEpoch()) continue
+    const [used] = await db.read(sql`SELECT id FROM message WHERE epoch = ${epoch} LIMIT 1`)
+    if (used === undefined) await keyring.destroy(epoch)
+  }
+  await db.scrub()
+}
+
+type WrappedRow = { id: string; epoch: string; wrap: Buffer }
+
+async function rewrap({ db, keyring }: SpoolParts): Promise<void> {
+  let after = ''
+  for (;;) {
+    const rows = await db.read<WrappedRow>(sql`SELECT id, epoch, wrap FROM message
+      WHERE epoch IS NOT NULL AND epoch <> ${keyring.currentEpoch()} AND id > ${after} ORDER BY id LIMIT 200`)
+    const last = rows.at(-1)
+    if (last === undefined) return
+    after = last.id
+    const statements = rows.flatMap(({ id, epoch, wrap }) => {
+      const fileKey = keyring.unwrap(epoch, wrap)
+      if (fileKey === undefined) return [] // its key stays until somebody has looked: openClaimed tells of it
+      const fresh = keyring.wrap(fileKey)
+      fileKey.fill(0)
+      return [sql`UPDATE message SET epoch = ${fresh.epoch}, wrap = ${fresh.wrap} WHERE id = ${id} AND epoch = ${epoch}`]
+    })
+    if (statements.length > 0) await db.write(...statements)
+  }
+}
