@@ -108,6 +108,7 @@ CREATE TABLE letter (
   references_field TEXT NOT NULL,
   proof TEXT NOT NULL,                 -- link | code | second-factor
   label TEXT NOT NULL,                 -- why it fell back, for the page's words
+  language TEXT NOT NULL DEFAULT '',   -- languages of its notice, first one first: `de,en`
   created_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL,
   state TEXT NOT NULL,                 -- waiting | notified | read | expired | recalled | superseded | bounced
@@ -130,6 +131,15 @@ CREATE TABLE letter_header (
   meta BYTEA NOT NULL,                 -- nonce + sealed JSON {subject, attachments} under HKDF(file key, "meta")
   signature BYTEA NOT NULL,            -- Ed25519 over the binding
   PRIMARY KEY (letter, kind)
+);
+
+-- What is left of a letter for seven days after its end, so that its link says what became of it.
+CREATE TABLE letter_tombstone (
+  lookup TEXT PRIMARY KEY,             -- as in letter_header
+  letter TEXT NOT NULL,
+  shown TEXT NOT NULL,                 -- JSON: what the page says
+  ends_at BIGINT NOT NULL,
+  signature BYTEA NOT NULL             -- Ed25519: a planted one is not shown
 );
 
 -- Codes belong to (letter, mailbox), not to a browser.
@@ -156,6 +166,7 @@ CREATE TABLE code_try (
   at BIGINT NOT NULL
 );
 CREATE INDEX code_try_letter ON code_try (letter, at);
+CREATE INDEX code_try_client ON code_try (client, at);
 
 -- Portal sessions: the row opens only with the cookie.
 CREATE TABLE portal_session (

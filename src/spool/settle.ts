@@ -59,6 +59,12 @@ export const dropContent = (messageId: string): Statement => sql`DELETE FROM con
   AND NOT EXISTS (SELECT 1 FROM letter_header JOIN letter ON letter.id = letter_header.letter WHERE letter.message = ${messageId})
   RETURNING blob`
 
+/** Delete a message's content and its blob file, unless somebody still needs it. */
+export async function forgetContent({ db, blobs }: Pick<SpoolParts, 'db' | 'blobs'>, messageId: string): Promise<void> {
+  const [dropped] = await db.write(dropContent(messageId))
+  await removeBlobs(blobs, dropped ?? [])
+}
+
 async function removeBlobs(blobs: SpoolParts['blobs'], rows: readonly Record<string, unknown>[]): Promise<void> {
   for (const { blob } of rows) if (typeof blob === 'string') await blobs.remove(blob).catch(() => undefined) // the sweep finds it again
 }

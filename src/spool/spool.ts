@@ -6,6 +6,7 @@ import type { Statement } from '../store/db.ts'
 import { openContent } from './content.ts'
 import { draftOriginal, openIntake } from './intake.ts'
 import type { SpoolParts } from './parts.ts'
+import { forgetContent } from './settle.ts'
 
 /** Who handed a message in; kept for the audit, no secrets. */
 export type Client = {
@@ -55,6 +56,8 @@ export type Spool = {
   readonly wake: () => void
   /** The content of a message in clear, given its file key; undefined when it is gone. */
   readonly open: (messageId: string, fileKey: Buffer) => Promise<Readable | undefined>
+  /** Delete the content of a message, blob file too, unless a waiting recipient or a letter still needs it. */
+  readonly forget: (messageId: string) => Promise<void>
   /** Bytes still free where content is stored. */
   readonly free: () => Promise<number>
 }
@@ -71,6 +74,7 @@ export function createSpool(parts: SpoolParts): Spool & { readonly onWake: (list
       listener = wanted
     },
     open: async (messageId, fileKey) => (await openContent(parts, messageId, fileKey))?.(),
+    forget: (messageId) => forgetContent(parts, messageId),
     free: () => parts.blobs.free(),
   }
 }
