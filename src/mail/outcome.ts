@@ -2,13 +2,46 @@
 
 /** Reason codes: the RFC 8460 §4.3 result types wherever one exists, so that reports, explain and alerts speak one language. */
 export const reasons = [
-  'starttls-not-supported', 'validation-failure', 'certificate-not-trusted', 'certificate-host-mismatch', 'certificate-expired',
-  'tlsa-invalid', 'dnssec-invalid', 'sts-policy-fetch-error', 'sts-policy-invalid', 'sts-webpki-invalid',
-  'assurance-too-low', 'dns-temporary', 'domain-not-found', 'null-mx', 'mx-unresolvable', 'mail-loop', 'address-not-allowed',
-  'unreachable', 'remote-temporary', 'remote-refused', 'recipient-refused', 'recipient-deferred', 'message-too-large', 'content-refused',
-  'connection-lost', 'in-doubt', 'smtputf8-unsupported', 'eightbit-unsupported', 'downgrade-suspected', 'local-fault',
-  'no-key', 'key-unusable', 'no-certificate', 'not-encryptable', 'already-encrypted', 'not-available', 'rule-says-bounce',
-  'notice-undeliverable', 'expired-in-queue', 'content-damaged',
+  'starttls-not-supported',
+  'validation-failure',
+  'certificate-not-trusted',
+  'certificate-host-mismatch',
+  'certificate-expired',
+  'tlsa-invalid',
+  'dnssec-invalid',
+  'sts-policy-fetch-error',
+  'sts-policy-invalid',
+  'sts-webpki-invalid',
+  'assurance-too-low',
+  'dns-temporary',
+  'domain-not-found',
+  'null-mx',
+  'mx-unresolvable',
+  'mail-loop',
+  'address-not-allowed',
+  'unreachable',
+  'remote-temporary',
+  'remote-refused',
+  'recipient-refused',
+  'recipient-deferred',
+  'message-too-large',
+  'content-refused',
+  'connection-lost',
+  'in-doubt',
+  'smtputf8-unsupported',
+  'eightbit-unsupported',
+  'downgrade-suspected',
+  'local-fault',
+  'no-key',
+  'key-unusable',
+  'no-certificate',
+  'not-encryptable',
+  'already-encrypted',
+  'not-available',
+  'rule-says-bounce',
+  'notice-undeliverable',
+  'expired-in-queue',
+  'content-damaged',
 ] as const
 export type Reason = (typeof reasons)[number]
 
@@ -41,5 +74,12 @@ export type Retry = {
 export type Outcome =
   | { readonly kind: 'delivered'; readonly assurance: Assurance; readonly text: string; readonly evidence: Evidence }
   | { readonly kind: 'unsuitable'; readonly reason: Reason; readonly text: string; readonly evidence: Evidence }
-  | { readonly kind: 'deferred'; readonly reason: Reason; readonly text: string; readonly evidence: Evidence; readonly retry: Retry; readonly status?: string }
+  | {
+      readonly kind: 'deferred'
+      readonly reason: Reason
+      readonly text: string
+      readonly evidence: Evidence
+      readonly retry: Retry
+      readonly status?: string
+    }
   | { readonly kind: 'failed'; readonly reason: Reason; readonly text: string; readonly evidence: Evidence; readonly status: string }

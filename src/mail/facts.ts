@@ -1,0 +1,110 @@
+/** What the rules may ask about a message: read from its header and the first bytes of its body. */
+import { parseMailboxes } from './address.ts'
+import { contentType, transferEncoding } from './content-type.ts'
+import { decodeWords, field, fields, type Header } from './header.ts'
+
+export type MailFacts = {
+  /** Canonical address of the header From; '' when there is none, or more than one From field. */
+  readonly headerFrom: string
+  /** Canonical addresses named in To and Cc, once each. */
+  readonly to: readonly string[]
+  /** Decoded, tags included. */
+  readonly subject: string
+  /** Lower case, without brackets. */
+  readonly subjectTags: readonly string[]
+  readonly autoSubmitted: boolean
+  readonly dsn: boolean
+  /** Already encrypted end to end: the portal could not show it. */
+  readonly encrypted: boolean
+  readonly signed: boolean
+}
+
+/**
+ * The facts of one message. `bodyStart`: the first bytes of the body, 4 KiB are plenty; with them a claim to be encrypted is checked,
+ * because "already encrypted" lets a message travel with less protection of ours.
+ */
+export function messageFacts(header: Header, bodyStart?: Buffer): MailFacts {
+  const subject = decodeWords(field(header, 'Subject') ?? '')
+    .replace(/\s+/g, ' ')
+    .trim()
+  return {
+    headerFrom: headerFrom(header),
+    to: [...new Set([...fields(header, 'To'), ...fields(header, 'Cc')].flatMap(parseMailboxes).map((mailbox) => mailbox.address))],
+    subject,
+    subjectTags: subjectTags(subject),
+    autoSubmitted: isAutoSubmitted(header),
+    dsn: isDsn(header),
+    encrypted: isEncrypted(header, bodyStart),
+    signed: isSigned(header, bodyStart),
+  }
+}
+
+/** Two From fields are how one program is shown another sender than the next: then there is none. */
+function headerFrom(header: Header): string {
+  const found = fields(header, 'From')
+  return found.length === 1 ? (parseMailboxes(found[0] ?? '')[0]?.address ?? '') : ''
+}
+
+/** `[tag]` at the start (after any Re: or Fwd:) or the end of a subject; several may follow each other. */
+export function subjectTags(subject: string): string[] {
+  const start = /^(?:\p{L}{1,6}(?:\[\d{1,3}\])?\s?:\s*)*((?:\[[^[\]]{1,64}\]\s*)*)/u.exec(subject)?.[1] ?? ''
+  const tags = [...start.matchAll(/\[([^[\]]+)\]/g)].map((found) => found[1] ?? '')
+  let rest = subject.trimEnd()
+  while (rest.endsWith(']')) {
+    const open = rest.lastIndexOf('[')
+    if (open === -1 || rest.indexOf(']', open) !== rest.length - 1) break
+    tags.push(rest.slice(open + 1, -1))
+    rest = rest.slice(0, open).trimEnd()
+  }
+  return [...new Set(tags.map((tag) => tag.trim().toLowerCase()).filter((tag) => tag !== ''))]
+}
+
+/** RFC 3834 §5, and the two marks that older responders use. Precedence: bulk or list is not one: newsletters are written by people. */
+function isAutoSubmitted(header: Header): boolean {
+  const marks = fields(header, 'Auto-Submitted').map((value) => value.split(/[;(\s]/, 1)[0]?.toLowerCase() ?? '')
+  if (marks.some((mark) => mark !== '' && mark !== 'no')) return true
+  if (field(header, 'Precedence')?.toLowerCase() === 'auto_reply' || field(header, 'X-Autoreply') !== undefined) return true
+  return reportType(header) === 'disposition-notification'
+}
+
+const isDsn = (header: Header) => reportType(header) === 'delivery-status'
+
+/** RFC 6522 §3. */
+function reportType(header: Header): string | undefined {
+  const { type, parameters } = contentType(header)
+  return type === 'multipart/report' ? parameters['report-type']?.toLowerCase() : undefined
+}
+
+function isEncrypted(header: Header, bodyStart: Buffer | undefined): boolean {
+  const { type, parameters } = contentType(header)
+  if (type === 'multipart/encrypted') return bodyStart === undefined || holdsCiphertext(bodyStart)
+  if (type === 'application/pkcs7-mime' || type === 'application/x-pkcs7-mime') {
+    if (bodyStart === undefined) return /^(?:auth)?enveloped-data$/i.test(parameters['smime-type'] ?? '')
+    return isEnveloped(decoded(header, bodyStart))
+  }
+  return (
+    type === 'text/plain' &&
+    bodyStart !== undefined &&
+    decoded(header, bodyStart).toString('latin1').trimStart().startsWith('-----BEGIN PGP MESSAGE-----')
+  )
+}
+
+function isSigned(header: Header, bodyStart: Buffer | undefined): boolean {
+  const { type, parameters } = contentType(header)
+  if (type === 'multipart/signed') return true
+  if (/^application\/(?:x-)?pkcs7-mime$/.test(type)) return parameters['smime-type']?.toLowerCase() === 'signed-data'
+  return type === 'text/plain' && bodyStart?.toString('latin1').trimStart().startsWith('-----BEGIN PGP SIGNED MESSAGE-----') === true
+}
+
+/** RFC 3156 §4: the second part is an armored message. RFC 1847 allows other protocols; of those we know none that is in use. */
+const holdsCiphertext = (bodyStart: Buffer) => bodyStart.toString('latin1').includes('-----BEGIN PGP MESSAGE-----')
+
+/** The DER of the object identifiers of EnvelopedData (RFC 5652 §6.1) and AuthEnvelopedData (RFC 5083 §2.1), at the start of ContentInfo. */
+const enveloped = ['06092a864886f70d010703', '060b2a864886f70d0109100117']
+
+const isEnveloped = (der: Buffer) => enveloped.some((oid) => der.subarray(0, 24).includes(Buffer.from(oid, 'hex')))
+
+function decoded(header: Header, bodyStart: Buffer): Buffer {
+  if (transferEncoding(header) !== 'base64') return bodyStart
+  return Buffer.from(bodyStart.toString('latin1').replace(/\s/g, ''), 'base64')
+}
