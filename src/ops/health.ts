@@ -1,0 +1,55 @@
+/** Answers /livez and /readyz, for load balancers and for people who wonder. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Listen } from './settings.ts'
+
+export type Health = { readonly port: number; readonly close: () => Promise<void> }
+
+/**
+ * Listens and answers for any Host: /livez 200 while the process runs, /readyz 200 when `ready` returns undefined,
+ * else 503 with the sentence it returns. Rejects when the address cannot be listened on.
+ */
+export async function startHealth(at: Listen, ready: () => string | undefined): Promise<Health> {
+  const server = createServer((request, response) => answer(request, response, ready))
+  // A probe is one short request; whoever sends it slowly or leaves it open is cut off.
+  server.headersTimeout = 5000
+  server.requestTimeout = 5000
+  server.keepAliveTimeout = 1000
+  server.maxConnections = 100
+  await new Promise<void>((listening, failed) => {
+    server.once('error', failed)
+    server.listen(at.port, at.host, () => {
+      server.off('error', failed)
+      listening()
+    })
+  })
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      await new Promise<void>((closed) => {
+        server.close(() => closed())
+        server.closeAllConnections()
+      })
+    },
+  }
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, ready: () => string | undefined): void {
+  const path = (request.url ?? '/').split('?')[0]
+  const known = path === '/livez' || path === '/readyz'
+  const allowed = request.method === 'GET' || request.method === 'HEAD'
+  if (known && !allowed) return send(request, response, 405, 'only GET and HEAD')
+  if (path === '/livez') return send(request, response, 200, 'ok')
+  if (path !== '/readyz') return send(request, response, 404, 'here are /livez and /readyz; the rest is not available in this version')
+  const why = ready()
+  send(request, response, why === undefined ? 200 : 503, why ?? 'ok')
+}
+
+function send(request: IncomingMessage, response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  })
+  response.end(request.method === 'HEAD' ? undefined : `${text}\n`)
+}
