@@ -38,8 +38,8 @@ export function encodeWords(text: string): string {
   const words: string[] = []
   let chunk = ''
   for (const char of text) {
-    // RFC 2047 §2: 75 characters a word; 45 octets make 60 of base64. A character is never cut.
-    if (Buffer.byteLength(chunk + char) > 45) {
+    // RFC 2047 §2: 75 characters a word; 39 octets make 64 with the frame, so that a field name fits before them. A character is never cut.
+    if (Buffer.byteLength(chunk + char) > 39) {
       words.push(chunk)
       chunk = ''
     }
