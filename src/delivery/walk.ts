@@ -1,0 +1,113 @@
+/** Walks one group of recipients along their plan until each has an answer other than "unsuitable". */
+import type { Outcome } from '../mail/outcome.ts'
+import type { Plan, Step, StepResult } from '../mail/plan.ts'
+import type { Answer, Attempt } from '../methods/method.ts'
+import type { ClaimedRecipient } from '../spool/claim.ts'
+import { type Next, nextAttempt } from '../spool/schedule.ts'
+import { alike } from './alike.ts'
+
+/** Recipients that share a plan and stand at the same step of it. */
+export type Party = { readonly plan: Plan; readonly step: number; readonly recipients: readonly ClaimedRecipient[] }
+
+/** Where a recipient's walk ended for now. */
+export type Ending = {
+  readonly recipient: ClaimedRecipient
+  readonly step: number
+  readonly method: string
+  readonly outcome: Exclude<Outcome, { kind: 'unsuitable' }>
+  readonly answer: Answer | undefined
+  readonly earlier: readonly StepResult[]
+  readonly stepSince: number
+  readonly stepAttempts: number
+  /** Set when deferred. */
+  readonly nextAttemptAt: number | undefined
+}
+
+export type Timing = { readonly schedule: readonly number[]; readonly lifetime: number }
+
+/** What a walk needs to know of the world. */
+export type WalkParts = {
+  readonly attempt: (step: Step, context: Pick<Attempt<unknown>, 'recipients' | 'earlier'>) => Promise<ReadonlyMap<string, Answer>>
+  readonly now: () => number
+  readonly jitter: () => number
+  readonly timing: Timing
+  readonly acceptedAt: number
+}
+
+/** Walk the party from its step on. Every recipient of it is in the answer exactly once. */
+export async function walk(party: Party, parts: WalkParts): Promise<Ending[]> {
+  const endings: Ending[] = []
+  let walkers = party.recipients.map((recipient) => startWalker(recipient, parts.now()))
+  for (let index = party.step; walkers.length > 0; index++) {
+    const step = party.plan.steps[index] ?? { method: 'bounce', options: {} }
+    const next: Walker[] = []
+    for (const [walker, answer] of await attemptStep(step, walkers, parts)) {
+      const verdict = judge(walker, answer.outcome, parts)
+      if (verdict.kind === 'onward') next.push(passOn(walker, step, verdict.outcome, parts.now()))
+      else endings.push({ ...ending(walker, index, step, answer), outcome: verdict.outcome, nextAttemptAt: verdict.at })
+    }
+    walkers = next
+  }
+  return endings
+}
+
+type Walker = { recipient: ClaimedRecipient; earlier: readonly StepResult[]; stepSince: number; stepAttempts: number }
+
+const startWalker = (recipient: ClaimedRecipient, now: number): Walker => ({
+  recipient,
+  earlier: recipient.frozen?.earlier ?? [],
+  stepSince: recipient.stepSince ?? now,
+  stepAttempts: recipient.stepAttempts + 1,
+})
+
+async function attemptStep(step: Step, walkers: readonly Walker[], parts: WalkParts): Promise<[Walker, Answer][]> {
+  if (step.method === 'bounce') return walkers.map((walker) => [walker, { outcome: bounceOutcome(walker) }])
+  const parties = alike(walkers, ({ earlier }) => earlier.map(({ reason }) => reason).join())
+  const attempts = parties.map(async (party) => {
+    const earlier = (party[0]?.earlier ?? []).map(({ method, reason, text }) => ({ method, reason: reason ?? '', text }))
+    const answers = await parts.attempt(step, { recipients: party.map(({ recipient }) => recipient), earlier })
+    return party.map((walker): [Walker, Answer] => [walker, answers.get(walker.recipient.id) ?? { outcome: forgotten(step) }])
+  })
+  return (await Promise.all(attempts)).flat()
+}
+
+type Verdict =
+  | { readonly kind: 'onward'; readonly outcome: Outcome & { kind: 'unsuitable' } }
+  | { readonly kind: 'ended'; readonly outcome: Exclude<Outcome, { kind: 'unsuitable' }>; readonly at: number | undefined }
+
+/** A deferral whose patience has ended becomes what its retry says. */
+function judge(walker: Walker, outcome: Outcome, parts: WalkParts): Verdict {
+  if (outcome.kind === 'unsuitable') return { kind: 'onward', outcome }
+  if (outcome.kind !== 'deferred') return { kind: 'ended', outcome, at: undefined }
+  const next = nextOf(walker, outcome.retry, parts)
+  if (next.kind === 'again') return { kind: 'ended', outcome, at: next.at }
+  const { reason, text, evidence } = outcome
+  if (next.then === 'unsuitable') return { kind: 'onward', outcome: { kind: 'unsuitable', reason, text, evidence } }
+  return { kind: 'ended', outcome: { kind: 'failed', reason, text, evidence, status: outcome.status ?? '4.4.7' }, at: undefined }
+}
+
+const nextOf = ({ stepAttempts, stepSince }: Walker, retry: Parameters<typeof nextAttempt>[0]['retry'], parts: WalkParts): Next =>
+  nextAttempt({ retry, stepAttempts, stepSince, acceptedAt: parts.acceptedAt, now: parts.now(), jitter: parts.jitter(), ...parts.timing })
+
+const passOn = (walker: Walker, { method }: Step, { reason, text, evidence }: Outcome & { kind: 'unsuitable' }, now: number): Walker => ({
+  recipient: walker.recipient,
+  earlier: [...walker.earlier, { method, result: 'unsuitable', reason, text, evidence }],
+  stepSince: now,
+  stepAttempts: 1,
+})
+
+const ending = ({ recipient, earlier, stepSince, stepAttempts }: Walker, step: number, { method }: Step, answer: Answer) => ({
+  recipient, step, method, answer, earlier, stepSince, stepAttempts,
+})
+
+/** The end of every plan: nobody may carry it, so the sender is told what was tried. */
+function bounceOutcome({ earlier }: Walker): Outcome {
+  const last = earlier.at(-1)
+  if (last === undefined) return { kind: 'failed', reason: 'rule-says-bounce', status: '5.7.1', evidence: {}, text: 'the rule for this recipient says: return it to the sender' }
+  const tried = earlier.map(({ method, text }) => `${method}: ${text}`).join('; ')
+  return { kind: 'failed', reason: last.reason ?? 'rule-says-bounce', status: '5.7.10', evidence: {}, text: `no protected way reaches this recipient (${tried})` }
+}
+
+const forgotten = ({ method }: Step): Outcome => ({
+  kind: 'deferred', reason: 'local-fault', evidence: {}, retry: { then: 'failed' }, text: `the method ${method} gave no answer for this recipient; we try again`,
+})

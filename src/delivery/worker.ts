@@ -1,0 +1,104 @@
+/** The delivery worker: claims what is due, walks it along its plan, settles it. */
+import type { Logger } from 'pino'
+import type { Clock } from '../ops/clock.ts'
+import type { Settings } from '../ops/settings.ts'
+import { claimGroups, dropClaims, type Group, nextDue, renewClaim } from '../spool/claim.ts'
+import type { SpoolParts } from '../spool/parts.ts'
+import { Unexpected } from '../store/db.ts'
+
+export type WorkerParts = {
+  readonly spoolParts: SpoolParts
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly log: Logger
+  /** Attempt one claimed group and settle it. */
+  readonly deliver: (group: Group, signal: AbortSignal) => Promise<void>
+}
+
+export type Worker = {
+  readonly wake: () => void
+  /** Stop claiming; resolves when what is under way has ended, or was given `grace` milliseconds and then broken off. */
+  readonly stop: (grace: number) => Promise<void>
+}
+
+/** How long to look away at the most, milliseconds: another process may have made something due. */
+const longestSleep = 5000
+const renewEvery = 60_000
+
+/** Start delivering until stopped. */
+export async function startWorker(parts: WorkerParts): Promise<Worker> {
+  const { spoolParts, settings, clock, log } = parts
+  await dropClaims(spoolParts)
+  const active = new Set<Promise<void>>()
+  const breaking = new AbortController()
+  let stopping = false
+  let ring = () => {}
+  let rung = false
+
+  const run = (group: Group) => {
+    const renewal = setInterval(() => void renewClaim(spoolParts, group).catch((error) => log.error({ err: error }, 'a claim could not be renewed')), renewEvery)
+    const attempt = parts
+      .deliver(group, breaking.signal)
+      .catch((error: unknown) => tellFault(log, group, error))
+      .finally(() => {
+        clearInterval(renewal)
+        active.delete(attempt)
+        wake()
+      })
+    active.add(attempt)
+  }
+
+  const wake = () => {
+    rung = true
+    ring()
+  }
+
+  const sleep = async () => {
+    if (rung) return
+    const due = (await nextDue(spoolParts)) ?? Number.POSITIVE_INFINITY
+    const wait = Math.max(20, Math.min(due - clock(), longestSleep))
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, wait)
+      ring = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      if (rung) ring()
+    })
+  }
+
+  const loop = async () => {
+    while (!stopping) {
+      rung = false
+      try {
+        const room = settings['limits.deliveries'] - active.size
+        const groups = room > 0 ? await claimGroups(spoolParts, room) : []
+        groups.forEach(run)
+        if (groups.length === 0 || active.size >= settings['limits.deliveries']) await sleep()
+      } catch (error) {
+        log.error({ err: error }, 'the queue could not be read; trying again in a second')
+        await new Promise((resolve) => setTimeout(resolve, 1000))
+      }
+    }
+  }
+  const looping = loop()
+
+  return {
+    wake,
+    stop: async (grace) => {
+      stopping = true
+      wake()
+      await looping
+      const timer = setTimeout(() => breaking.abort(), grace)
+      await Promise.allSettled([...active])
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** An attempt that threw is a bug of ours, or the claim was lost; either way the claim lapses and the mail stays. */
+function tellFault(log: Logger, group: Group, error: unknown): void {
+  const mail = { message: group.message.id, domain: group.domain }
+  if (error instanceof Unexpected) log.warn(mail, 'the claim was lost before the attempt ended; its result is not recorded')
+  else log.error({ ...mail, err: error }, 'an attempt broke off; the message stays in the queue')
+}
