@@ -1,0 +1,147 @@
+/** Reads the policy language: text in, one typed value out, or every mistake with its place. */
+import { createHash } from 'node:crypto'
+import { readConditions, readMembers } from './conditions.ts'
+import { type Group, later, type Policy, type Rule } from './policy.ts'
+import { type Problem, problemList, quote, type Report } from './problem.ts'
+import { described, fields, isName, text } from './read.ts'
+import { type MethodWords, readSteps } from './steps.ts'
+import { type Entry, readTree, type Tree } from './tree.ts'
+
+export type Parsed =
+  | { readonly kind: 'policy'; readonly policy: Policy }
+  | { readonly kind: 'errors'; readonly problems: readonly Problem[] }
+
+const mostRules = 5000
+
+/**
+ * Parse a policy text with the methods that this program has. Never throws, whatever the text; the policy has revision 0.
+ * At most 1 MiB, 5,000 rules.
+ */
+export function parsePolicy(source: string, methods: MethodWords): Parsed {
+  const tree = readTree(source)
+  if (tree.kind === 'errors') return tree
+  const { problems, report } = problemList()
+  const policy = readPolicy(source, tree.root, methods, report)
+  return policy !== undefined && problems.length === 0
+    ? { kind: 'policy', policy }
+    : { kind: 'errors', problems: [...problems].sort(byPlace) }
+}
+
+/** First 12 hex digits of the SHA-256 of the text. */
+export const fingerprintOf = (source: string): string => createHash('sha256').update(source).digest('hex').slice(0, 12)
+
+const byPlace = (a: Problem, b: Problem): number => a.line - b.line || a.column - b.column
+
+function readPolicy(source: string, root: Tree, methods: MethodWords, report: Report): Policy | undefined {
+  if (root.kind !== 'map') {
+    report(root.at, `expected a policy, found ${described(root)}`, 'a policy begins with version: 1')
+    return undefined
+  }
+  const words = ['version', 'groups', 'rules', 'default']
+  // Read on with the known keys, so that one check shows all mistakes.
+  fields(root, { what: 'policy', words, later: later.policy }, report)
+  const part = (name: string) => root.entries.find(({ key }) => key === name)
+  checkVersion(part('version')?.value, root, report)
+  const groups = readGroups(part('groups')?.value, report)
+  const rules = readRules(part('rules')?.value, { groups, methods, report })
+  if (part('rules') === undefined && part('default') === undefined)
+    report(root.at, 'the policy has neither rules nor default', 'write at least default: { deliver: [tls, escrow] }')
+  return {
+    revision: 0,
+    fingerprint: fingerprintOf(source),
+    groups: [...groups.values()],
+    rules,
+    default: readDefault(part('default'), { groups, methods, report }),
+  }
+}
+
+function checkVersion(version: Tree | undefined, root: Tree, report: Report): void {
+  if (version === undefined) report(root.at, 'version is missing', 'begin the policy with version: 1')
+  else if (version.kind !== 'scalar' || version.value !== 1)
+    report(version.at, `expected version 1, found ${described(version)}`, 'this program reads version 1 of the language')
+}
+
+function readGroups(tree: Tree | undefined, report: Report): ReadonlyMap<string, Group> {
+  const groups = new Map<string, Group>()
+  if (tree === undefined || isNothing(tree)) return groups
+  if (tree.kind !== 'map') {
+    report(tree.at, `expected a mapping of group names to their members, found ${described(tree)}`)
+    return groups
+  }
+  for (const { key, at, value } of tree.entries) {
+    if (!isName(key)) report(at, `${quote(key)} is no name for a group`, nameHint)
+    const patterns = readMembers(value, key, report)
+    // A broken group stays known, else each rule that names it would be a mistake too.
+    groups.set(key, {
+      name: key,
+      line: at.line,
+      column: at.column,
+      patterns: patterns ?? { words: [], address: new Map(), domain: new Map(), below: new Map() },
+    })
+  }
+  return groups
+}
+
+const nameHint = 'expected letters, digits, spaces, dots, dashes; at most 64'
+const isNothing = (tree: Tree): boolean => tree.kind === 'scalar' && tree.value === null
+
+type Context = { readonly groups: ReadonlyMap<string, Group>; readonly methods: MethodWords; readonly report: Report }
+
+function readRules(tree: Tree | undefined, context: Context): Rule[] {
+  if (tree === undefined || isNothing(tree)) return []
+  const { report } = context
+  if (tree.kind !== 'list') report(tree.at, `expected a list of rules, found ${described(tree)}`, 'each rule begins with a dash: - name: …')
+  if (tree.kind === 'list' && tree.items.length > mostRules)
+    report(tree.at, `${tree.items.length} rules; at most ${mostRules} are read`, 'groups make one rule of many')
+  const items = tree.kind === 'list' ? tree.items.slice(0, mostRules) : []
+  const names = new Map<string, number>()
+  return items.flatMap((item) => readRule(item, names, context) ?? [])
+}
+
+function readRule(item: Tree, names: Map<string, number>, context: Context): Rule | undefined {
+  const { groups, methods, report } = context
+  const shape = { what: 'rule', words: ['name', 'when', 'deliver'], later: later.rule }
+  fields(item, shape, report)
+  if (item.kind !== 'map') return undefined
+  const part = (name: string) => item.entries.find(({ key }) => key === name)?.value
+  const missing = shape.words.filter((word) => part(word) === undefined)
+  for (const word of missing) report(item.at, `the rule has no ${word}`, missingHint[word])
+  const name = readName(part('name'), names, report)
+  const when = part('when')
+  const deliver = part('deliver')
+  const condition = when && readConditions(when, { groups, report })
+  const steps = deliver && readSteps(deliver, methods, report)
+  return name !== undefined && condition && steps ? { name, line: item.at.line, column: item.at.column, when: condition, steps } : undefined
+}
+
+const missingHint: { readonly [word: string]: string } = {
+  name: 'reports and explain call the rule by its name',
+  when: 'what applies to all other mail is written under default',
+  deliver: 'add the steps, such as deliver: [tls, escrow]',
+}
+
+function readName(tree: Tree | undefined, names: Map<string, number>, report: Report): string | undefined {
+  const name = tree && text(tree, 'the name of the rule', report)
+  if (tree === undefined || name === undefined) return undefined
+  const first = names.get(name)
+  if (!isName(name)) report(tree.at, `${quote(name)} is no name for a rule`, nameHint)
+  else if (name === 'default')
+    report(tree.at, 'a rule cannot be called default', 'the rule for all other mail is written outside the list: default: { deliver: […] }')
+  else if (first !== undefined)
+    report(
+      tree.at,
+      `a rule called ${quote(name)} stands already in line ${first}`,
+      'explain could not tell them apart: choose another name',
+    )
+  names.set(name, first ?? tree.at.line)
+  return name
+}
+
+function readDefault(entry: Entry | undefined, { methods, report }: Context): Policy['default'] {
+  if (entry === undefined) return { line: 0, steps: [], written: false }
+  const { at, value } = entry
+  if (value.kind === 'map' && value.entries.length === 0) report(at, 'default has no deliver', missingHint.deliver)
+  const deliver = fields(value, { what: 'default', words: ['deliver'], later: later.rule }, report)?.get('deliver')
+  const steps = deliver && readSteps(deliver.value, methods, report)
+  return { line: at.line, steps: steps ?? [], written: true }
+}

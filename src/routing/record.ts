@@ -1,0 +1,57 @@
+/** The decision record: what was decided for one recipient in one attempt, and on which facts. Append-only; the basis of explain and simulate. */
+import type { Looked, Plan, StepResult } from '../mail/plan.ts'
+import { type Db, sql } from '../store/db.ts'
+import type { PlanFacts } from './plan.ts'
+
+export type DecisionRecord = {
+  /** Milliseconds since 1970. */
+  readonly at: number
+  /** 1-based. */
+  readonly attempt: number
+  readonly revision: number
+  readonly fingerprint: string
+  readonly rule: Plan['rule']
+  readonly rulesLookedAt: readonly Looked[]
+  /** null where the content could not be read. */
+  readonly facts: RecordedFacts | null
+  /** One for each step of the plan, in its order; those of earlier attempts included. */
+  readonly steps: readonly StepResult[]
+  /** State of the recipient after the attempt. */
+  readonly outcome: string
+}
+
+/** Facts as they are kept: addresses, tags found, yes and no. Never the subject, a name or a word of the content. */
+export type RecordedFacts = PlanFacts
+
+/** The record of one attempt, to be stored as JSON with its settlement. */
+export function decisionRecord({
+  plan,
+  facts,
+  ...rest
+}: Pick<DecisionRecord, 'at' | 'attempt' | 'steps' | 'outcome'> & { readonly plan: Plan; readonly facts: PlanFacts }): DecisionRecord {
+  const { revision, fingerprint, rule, trace } = plan
+  return { ...rest, revision, fingerprint, rule, rulesLookedAt: trace, facts: recordedFacts(facts) }
+}
+
+/** Named one by one: what a later version adds to MailFacts is not stored by accident. */
+const recordedFacts = ({ reversePath, recipient, mail }: PlanFacts): RecordedFacts => ({
+  reversePath,
+  recipient,
+  mail: {
+    headerFrom: mail.headerFrom,
+    subjectTags: mail.subjectTags.filter(isWord),
+    autoSubmitted: mail.autoSubmitted,
+    dsn: mail.dsn,
+    encrypted: mail.encrypted,
+  },
+})
+
+/** A tag is one short word; longer text in brackets is a piece of the subject. */
+const isWord = (tag: string): boolean => /^[\p{L}\p{N}_-]{1,24}$/u.test(tag)
+
+/** The records of a recipient, first attempt first. A record of an older program may lack what was added since. */
+export async function readRecords(db: Db, recipientId: string): Promise<DecisionRecord[]> {
+  const rows = await db.read<{ record: string }>(sql`SELECT record FROM decision WHERE recipient = ${recipientId} ORDER BY attempt`)
+  const blank = { fingerprint: '', facts: null, rulesLookedAt: [], steps: [] }
+  return rows.map(({ record }) => ({ ...blank, ...(JSON.parse(record) as Omit<DecisionRecord, keyof typeof blank>) }))
+}

@@ -1,0 +1,170 @@
+/** Policy revisions in the database: the one in force, older ones, and how a new one comes into force. */
+import { createHash } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { entry } from '../audit/audit.ts'
+import type { Clock } from '../ops/clock.ts'
+import { type Db, expecting, type Statement, sql, Unexpected } from '../store/db.ts'
+import { defaultPolicyText } from './default-policy.ts'
+import { lint } from './lint.ts'
+import { parsePolicy } from './parse.ts'
+import type { Policy } from './policy.ts'
+import type { Problem } from './problem.ts'
+import type { MethodWords } from './steps.ts'
+import { largestPolicy } from './tree.ts'
+
+/** A policy that was applied, ready to plan with. `appliedAt` in milliseconds since 1970. */
+export type Revision = {
+  readonly revision: number
+  readonly fingerprint: string
+  readonly policy: Policy
+  readonly text: string
+  readonly appliedAt: number
+  readonly appliedBy: string
+  readonly comment: string
+}
+
+export type Applied =
+  | { readonly kind: 'applied'; readonly revision: number; readonly fingerprint: string; readonly warnings: readonly Problem[] }
+  /** The text is the one in force, byte for byte. */
+  | { readonly kind: 'unchanged'; readonly revision: number; readonly fingerprint: string }
+  /** Nothing was written: the policy in force stays. */
+  | { readonly kind: 'errors'; readonly problems: readonly Problem[] }
+
+export type PolicyStore = {
+  /** The highest revision; asks the database each time whether another process applied a newer one. Throws when there is none: call ensureDefault first. */
+  readonly current: () => Promise<Revision>
+  /** Any revision ever applied; undefined when there is none of that number. */
+  readonly at: (revision: number) => Promise<Revision | undefined>
+  /** Check and put in force, for messages accepted from now on. `by`: who, as in the audit (`cli:root`). */
+  readonly apply: (text: string, by: { readonly by: string; readonly comment: string }) => Promise<Applied>
+  /** Apply the default policy when there is no policy at all; the revision in force. */
+  readonly ensureDefault: () => Promise<Revision>
+  /** `policy.file`: apply it when it has changed since it was last applied. A file with errors is tried again at the next start. */
+  readonly applyFile: (path: string) => Promise<Applied>
+}
+
+type RevisionRow = { revision: number; fingerprint: string; text: string; applied_at: number; applied_by: string; comment: string }
+type Parts = { readonly db: Db; readonly clock: Clock; readonly methods: MethodWords }
+
+const keptParsed = 32
+const lastFile = 'policy.file'
+
+/** The store over one database. `methods`: the list of methods/index.ts. */
+export function policyStore(db: Db, clock: Clock, methods: MethodWords): PolicyStore {
+  const parts = { db, clock, methods }
+  const parsed = new Map<number, Revision>()
+
+  const at = async (revision: number): Promise<Revision | undefined> => {
+    const known = parsed.get(revision)
+    if (known !== undefined) return known
+    const [row] = await db.read<RevisionRow>(sql`SELECT * FROM policy_revision WHERE revision = ${revision}`)
+    if (row === undefined) return undefined
+    const found = readRevision(row, methods)
+    const [oldest] = parsed.keys()
+    if (parsed.size >= keptParsed && oldest !== undefined) parsed.delete(oldest)
+    parsed.set(revision, found)
+    return found
+  }
+  const current = async (): Promise<Revision> => {
+    const found = await at(await highest(db))
+    if (found === undefined) throw new Error('no policy was ever applied: ensureDefault comes first')
+    return found
+  }
+  return {
+    at,
+    current,
+    apply: (text, by) => apply(parts, { text, ...by }),
+    ensureDefault: async () => {
+      const comment = 'the default policy of a fresh installation'
+      if ((await highest(db)) === 0) await apply(parts, { text: defaultPolicyText, by: 'system', comment, onlyAsFirst: true })
+      return current()
+    },
+    applyFile: (path) => applyFile(parts, path),
+  }
+}
+
+/** 0 when no policy was applied yet. */
+async function highest(db: Db): Promise<number> {
+  const [row] = await db.read<{ revision: number | null }>(sql`SELECT MAX(revision) AS revision FROM policy_revision`)
+  return row?.revision ?? 0
+}
+
+async function inForce(db: Db): Promise<RevisionRow | undefined> {
+  const [row] = await db.read<RevisionRow>(sql`SELECT * FROM policy_revision ORDER BY revision DESC LIMIT 1`)
+  return row
+}
+
+/** A stored policy was checked when it was applied: if it cannot be read now, the program is older than the policy. */
+function readRevision(row: RevisionRow, methods: MethodWords): Revision {
+  const { revision, fingerprint, text, applied_at: appliedAt, applied_by: appliedBy, comment } = row
+  const read = parsePolicy(text, methods)
+  if (read.kind === 'policy') return { revision, fingerprint, text, appliedAt, appliedBy, comment, policy: { ...read.policy, revision } }
+  const [first] = read.problems
+  throw new Error(
+    `policy revision ${revision} cannot be read by this version (line ${first?.line}: ${first?.text}): apply a corrected policy`,
+  )
+}
+
+type Change = {
+  readonly text: string
+  readonly by: string
+  readonly comment: string
+  readonly also?: readonly Statement[]
+  readonly onlyAsFirst?: boolean
+}
+
+async function apply({ db, clock, methods }: Parts, { text, by, comment, also = [], onlyAsFirst = false }: Change): Promise<Applied> {
+  const read = parsePolicy(text, methods)
+  if (read.kind === 'errors') return read
+  const { fingerprint, rules } = read.policy
+  for (;;) {
+    const before = await inForce(db)
+    if (before !== undefined && (onlyAsFirst || before.text === text)) {
+      if (also.length > 0) await db.write(...also)
+      return { kind: 'unchanged', revision: before.revision, fingerprint: before.fingerprint }
+    }
+    const now = clock()
+    const revision = (before?.revision ?? 0) + 1
+    const insert = sql`INSERT INTO policy_revision (revision, fingerprint, text, applied_at, applied_by, comment)
+      VALUES (${revision}, ${fingerprint}, ${text}, ${now}, ${by}, ${comment}) ON CONFLICT (revision) DO NOTHING`
+    const told = entry(now, {
+      actor: by,
+      action: 'policy.applied',
+      object: String(revision),
+      detail: { fingerprint, comment, rules: rules.length },
+    })
+    try {
+      await db.write(expecting(1, insert), told, ...also)
+      return { kind: 'applied', revision, fingerprint, warnings: lint(read.policy) }
+    } catch (error) {
+      // Another process applied a policy between our look and our write: look again.
+      if (!(error instanceof Unexpected)) throw error
+    }
+  }
+}
+
+async function applyFile(parts: Parts, path: string): Promise<Applied> {
+  const file = await readPolicyFile(path)
+  if (file.kind === 'errors') return file
+  const seen = `${createHash('sha256').update(file.text).digest('hex')} ${path}`
+  const [fact] = await parts.db.read<{ value: string }>(sql`SELECT value FROM fact WHERE name = ${lastFile}`)
+  const before = await inForce(parts.db)
+  if (before !== undefined && fact?.value === seen) return { kind: 'unchanged', revision: before.revision, fingerprint: before.fingerprint }
+  const remember = sql`INSERT INTO fact (name, value) VALUES (${lastFile}, ${seen}) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
+  return apply(parts, { text: file.text, by: 'policy.file', comment: `from ${path}`, also: [remember] })
+}
+
+/** The text of a policy file, without a byte-order mark; a file that cannot be read, is too large or no UTF-8 is a problem without a place. */
+export async function readPolicyFile(
+  path: string,
+): Promise<{ readonly kind: 'text'; readonly text: string } | { readonly kind: 'errors'; readonly problems: readonly Problem[] }> {
+  const refused = (text: string) => ({ kind: 'errors', problems: [{ line: 0, column: 0, text }] }) as const
+  try {
+    const { size } = await stat(path)
+    if (size > largestPolicy) return refused(`${path} has ${size} bytes; a policy has at most ${largestPolicy} (1 MiB)`)
+    return { kind: 'text', text: new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)) }
+  } catch (error) {
+    if (error instanceof TypeError) return refused(`${path} is not UTF-8 text`)
+    return refused(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
