@@ -11,14 +11,15 @@ export type { Listen, Route } from './settings-kinds.ts'
 export { pathOf } from './settings-kinds.ts'
 export type { Settings } from './settings-table.ts'
 
-/** Where a value came from: 'default', 'FILE:line' or the name of the environment variable. */
-export type Sources = { readonly [K in Key]: string }
+/** Where a value came from ('default', 'FILE:line' or the name of the environment variable), and how it was written there. */
+export type Source = { readonly from: string; readonly text: string }
+export type Sources = { readonly [K in Key]: Source }
 export type Environment = { readonly [name: string]: string | undefined }
 export type Loaded =
   | { readonly kind: 'settings'; readonly settings: Settings; readonly sources: Sources }
   | { readonly kind: 'bad'; readonly problems: readonly Problem[] }
 
-type Given = { readonly raw: unknown; readonly source: string; readonly at: Omit<Problem, 'text' | 'hint' | 'key'> }
+type Given = { readonly raw: unknown; readonly from: string; readonly at: Omit<Problem, 'text' | 'hint' | 'key'> }
 
 /** Reads and checks all settings. Relative paths start from the file's folder, without a file from the current one. */
 export function loadSettings({ file, env }: { readonly file?: string | undefined; readonly env: Environment }): Loaded {
@@ -39,7 +40,7 @@ export function loadSettings({ file, env }: { readonly file?: string | undefined
   const settings = derive(values as Settings, (key) => !given.has(key))
   const broken = crossCheck(settings).map((problem) => ({ ...problem, ...given.get(problem.key as Key)?.at }))
   if (broken.length > 0) return { kind: 'bad', problems: broken }
-  const sources = Object.fromEntries(keys.map((key) => [key, given.get(key)?.source ?? 'default'])) as Sources
+  const sources = Object.fromEntries(keys.map((key) => [key, sourceOf(key, given.get(key), settings)])) as Sources
   return { kind: 'settings', settings, sources }
 }
 
@@ -68,7 +69,7 @@ function fromFile(file: string, given: Map<Key, Given>, problems: Problem[]): vo
   }
   const found = readSettingsFile(file, text)
   problems.push(...found.problems)
-  for (const { key, raw, line, column } of found.written) given.set(key, { raw, source: `${file}:${line}`, at: { file, line, column } })
+  for (const { key, raw, line, column } of found.written) given.set(key, { raw, from: `${file}:${line}`, at: { file, line, column } })
 }
 
 /** Names that others put into the environment: our own switches for tests, and what Kubernetes adds for a service called letterlock. */
@@ -80,7 +81,7 @@ function fromEnvironment(env: Environment, base: string, given: Map<Key, Given>,
     if (!name.startsWith('LETTERLOCK_') || raw === undefined || notSettings.test(name)) continue
     const key = byName.get(name)
     if (key !== undefined) {
-      given.set(key, { raw, source: name, at: {} })
+      given.set(key, { raw, from: name, at: {} })
       continue
     }
     const secret = byName.get(name.replace(/_FILE$/, ''))
@@ -99,7 +100,7 @@ function fromEnvironment(env: Environment, base: string, given: Map<Key, Given>,
 
 function fromSecretFile(name: string, file: string, key: Key, given: Map<Key, Given>, problems: Problem[]): void {
   const text = readText(file)
-  if (typeof text === 'string') given.set(key, { raw: text.trim(), source: name, at: {} })
+  if (typeof text === 'string') given.set(key, { raw: text.trim(), from: name, at: {} })
   else problems.push({ key: name, text: `names a file that cannot be read: ${text.problem}` })
 }
 
@@ -118,7 +119,7 @@ function readOne(key: Key, given: Given | undefined, base: string): { readonly v
   if ('problem' in read) {
     // A secret is never quoted back: the value may be a password in the wrong place.
     const text = entry.secret ? 'cannot be understood' : read.problem
-    return { problem: { key, ...given?.at, text: given?.source.startsWith('LETTERLOCK_') ? `(${given.source}) ${text}` : text } }
+    return { problem: { key, ...given?.at, text: given?.from.startsWith('LETTERLOCK_') ? `(${given.from}) ${text}` : text } }
   }
   const changed = given !== undefined && 'value' in initial && JSON.stringify(read.value) !== JSON.stringify(initial.value)
   if (entry.later && changed)
@@ -126,6 +127,12 @@ function readOne(key: Key, given: Given | undefined, base: string): { readonly v
       problem: { key, ...given.at, text: `is not available in this version; only its default (${entry.initial || 'nothing'}) is accepted` },
     }
   return read
+}
+
+/** A derived default is shown as what it came to, the others as the table writes them. */
+function sourceOf(key: Key, given: Given | undefined, settings: Settings): Source {
+  if (given === undefined) return { from: 'default', text: table[key].initial.includes('<') ? String(settings[key]) : table[key].initial }
+  return { from: given.from, text: typeof given.raw === 'string' ? given.raw : JSON.stringify(given.raw) }
 }
 
 /** A readable stand-in for a default that `derive` replaces. */
