@@ -1,0 +1,118 @@
+/** Secrets of 32 bytes as files that only their owner may read: made once, checked when read, overwritten when destroyed. */
+import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
+import { link, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { makeFolder, syncFolder } from '../ops/folder.ts'
+import { decodeBech32, encodeBech32 } from './bech32.ts'
+
+/** A key file is missing, damaged or open to others; the text says which, and what to do. Nothing secret is in it. */
+export class KeyFileBroken extends Error {
+  override readonly name = 'KeyFileBroken'
+}
+
+/** Make the folder of keys with mode 0700, or make sure that an existing one is closed to others. Clears what a crash left over. */
+export async function prepareKeyFolder(folder: string): Promise<void> {
+  makeFolder(folder)
+  refuseOthers(statSync(folder).mode, `folder of keys ${folder}`, `chmod 700 ${folder}`)
+  for (const name of await readdir(folder)) {
+    if (name.endsWith('.destroying')) await overwrite(folder, join(folder, name))
+    if (name.startsWith('.new-') && Date.now() - (await stat(join(folder, name))).mtimeMs > 60_000)
+      await overwrite(folder, join(folder, name))
+  }
+}
+
+/**
+ * The 32 bytes in `<folder>/<name>`, spelt in bech32 with `prefix`: a damaged file is noticed. Undefined when there is no such file.
+ * Reads at once: it is one line, and rarely needed.
+ */
+export function readKeyFile(folder: string, name: string, prefix: string): Buffer | undefined {
+  const path = join(folder, name)
+  const file = openExisting(path)
+  if (file === undefined) return undefined
+  try {
+    refuseOthers(fstatSync(file).mode, `key file ${path}`, `chmod 600 ${path}`)
+    const secret = decodeBech32(prefix, readFileSync(file, 'latin1').trim())
+    if (secret?.length === 32) return secret
+    throw new KeyFileBroken(`The key file ${path} is damaged: it holds no ${prefix.toUpperCase()}1… key. Restore it from a backup.`)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/**
+ * Store a new secret; it would survive a power cut when this resolves. When another process was faster its secret stays and is returned:
+ * all processes use the same.
+ */
+export async function makeKeyFile(folder: string, name: string, prefix: string, secret: Buffer): Promise<Buffer> {
+  const unfinished = join(folder, `.new-${process.pid}-${name}`)
+  await writeSynced(unfinished, `${encodeBech32(prefix, secret).toUpperCase()}\n`, 'wx')
+  const won = await linked(unfinished, join(folder, name))
+  await rm(unfinished)
+  await syncFolder(folder)
+  const stored = won ? secret : readKeyFile(folder, name, prefix)
+  if (!stored) throw new KeyFileBroken(`The key file ${join(folder, name)} disappeared while it was being made. Start again.`)
+  return stored
+}
+
+/**
+ * Destroy a key: renamed first, so that a crash half-way leaves no damaged key, then overwritten and removed. A drive that copies on write
+ * may keep old blocks: that is why keys live for hours only.
+ */
+export async function destroyKeyFile(folder: string, name: string): Promise<void> {
+  const doomed = join(folder, `${name}.destroying`)
+  try {
+    await rename(join(folder, name), doomed)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return
+    throw error
+  }
+  await syncFolder(folder)
+  await overwrite(folder, doomed)
+}
+
+async function overwrite(folder: string, path: string): Promise<void> {
+  const { size } = await stat(path)
+  await writeSynced(path, Buffer.alloc(size), 'r+')
+  await rm(path)
+  await syncFolder(folder)
+}
+
+async function writeSynced(path: string, content: string | Buffer, flag: 'wx' | 'r+'): Promise<void> {
+  const file = await open(path, flag, 0o600)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** False when the name is taken. Unlike a rename, a link never replaces what is there. */
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    throw error
+  }
+}
+
+/** A link in place of a key file is refused (O_NOFOLLOW): it could lead out of the closed folder. */
+function openExisting(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw new KeyFileBroken(
+      `The key file ${path} cannot be read (${codeOf(error)}). It must be a plain file of the user that runs Letterlock.`,
+    )
+  }
+}
+
+function refuseOthers(mode: number, what: string, command: string): void {
+  if ((mode & 0o077) === 0) return
+  throw new KeyFileBroken(`The ${what} is open to other users of this machine (mode ${(mode & 0o777).toString(8)}). Close it: ${command}`)
+}
+
+const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : String(error))

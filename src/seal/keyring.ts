@@ -1,0 +1,163 @@
+/** The server's keys: the epoch keys that wrap what is in the queue, and the keys that wrap salts, sign letters and vouch for envelopes. */
+import { createHmac, createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import type { Clock } from '../ops/clock.ts'
+import { unwrapFileKey, wrapFileKey } from './age.ts'
+import { openBox, sealBox } from './box.ts'
+import { destroyKeyFile, makeKeyFile, prepareKeyFolder, readKeyFile } from './key-files.ts'
+import { type Identity, newIdentity, x25519Identity } from './x25519.ts'
+
+export { KeyFileBroken } from './key-files.ts'
+
+export type Keyring = {
+  /** Wrap a file key (16 bytes) for the queue by the current epoch's public key; 64 bytes. */
+  readonly wrap: (fileKey: Buffer) => { readonly epoch: string; readonly wrap: Buffer }
+  /** The file key; undefined when the epoch key is destroyed or the wrap was changed. */
+  readonly unwrap: (epoch: string, wrap: Buffer) => Buffer | undefined
+  readonly currentEpoch: () => string
+  /** All epochs whose key still exists, oldest first. */
+  readonly epochs: () => string[]
+  /** Begin a new epoch and return its name; the old ones stay until `destroy`. Rejects when the disk fails: then the old one goes on. */
+  readonly rotate: () => Promise<string>
+  /** Overwrite and remove an old epoch's key: what is still wrapped by it is lost. Rejects for the current epoch. */
+  readonly destroy: (epoch: string) => Promise<void>
+  /** HMAC-SHA-256 over the parts, each with its length: no two lists of parts give the same input. */
+  readonly mac: (purpose: string, ...parts: (string | Buffer)[]) => Buffer
+  readonly sealSalt: (salt: Buffer, aad: Buffer) => Buffer
+  readonly openSalt: (sealed: Buffer, aad: Buffer) => Buffer | undefined
+  /** Ed25519 (RFC 8032), 64 bytes. */
+  readonly sign: (bytes: Buffer) => Buffer
+  readonly verify: (bytes: Buffer, signature: Buffer) => boolean
+  /** Wipe the keys from memory; nothing but `close` may be called afterwards. */
+  readonly close: () => void
+}
+
+/** Milliseconds that an epoch lasts: a start within it goes on with the same key. */
+const epochLife = 3_600_000
+
+/**
+ * Open the keys in `folder`, making what is missing (files 0600, folder 0700). Any number of processes get the same keys. Rejects with
+ * KeyFileBroken, whose text is meant for the operator, when a key is damaged or open to others.
+ */
+export async function openKeyring(folder: string, clock: Clock): Promise<Keyring> {
+  await prepareKeyFolder(folder)
+  const macKey = await permanentKey(folder, 'mac')
+  const saltKey = await permanentKey(folder, 'salt')
+  const signKey = await permanentKey(folder, 'sign')
+  const epochs = await openEpochs(folder, clock)
+  const signer = ed25519(signKey)
+  const verifier = createPublicKey(signer)
+  return {
+    ...epochs,
+    mac: (purpose, ...parts) => lengthPrefixed(createHmac('sha256', alive(macKey)), [purpose, ...parts]).digest(),
+    sealSalt: (salt, aad) => sealBox(alive(saltKey), salt, aad),
+    openSalt: (sealed, aad) => openBox(alive(saltKey), sealed, aad),
+    sign: (bytes) => sign(null, bytes, alive(signKey) && signer),
+    verify: (bytes, signature) => verify(null, bytes, verifier, signature),
+    close: () => {
+      for (const key of [macKey, saltKey, signKey]) key.fill(0)
+      epochs.close()
+    },
+  }
+}
+
+/** A key as long as the installation lives: never made anew when the file is there but bad, for letters depend on it. */
+async function permanentKey(folder: string, what: 'mac' | 'salt' | 'sign'): Promise<Buffer> {
+  const prefix = `letterlock-${what}-key-`
+  return readKeyFile(folder, `${what}.key`, prefix) ?? makeKeyFile(folder, `${what}.key`, prefix, randomBytes(32))
+}
+
+/** After `close` all keys are zero; using one would look as if it worked. */
+function alive(key: Buffer): Buffer {
+  if (key.every((byte) => byte === 0)) throw new Error('the keyring is closed')
+  return key
+}
+
+function lengthPrefixed<Sink extends { update: (bytes: Buffer) => unknown }>(sink: Sink, parts: readonly (string | Buffer)[]): Sink {
+  for (const part of parts) {
+    const bytes = typeof part === 'string' ? Buffer.from(part) : part
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(bytes.length)
+    sink.update(length)
+    sink.update(bytes)
+  }
+  return sink
+}
+
+/** RFC 8410 §7: what stands before the 32 secret bytes of an Ed25519 key. */
+const ed25519Prefix = Buffer.from('302e020100300506032b657004220420', 'hex')
+
+const ed25519 = (secret: Buffer): KeyObject =>
+  createPrivateKey({ key: Buffer.concat([ed25519Prefix, secret]), format: 'der', type: 'pkcs8' })
+
+type Epochs = Pick<Keyring, 'wrap' | 'unwrap' | 'currentEpoch' | 'epochs' | 'rotate' | 'destroy' | 'close'>
+
+/** An epoch's name is its first millisecond and some random digits: names sort by age. */
+const epochName = /^(\d{13})-[0-9a-f]{8}$/
+const fileOf = (epoch: string) => `epoch-${epoch}.key`
+const agePrefix = 'age-secret-key-' // so that the age command can use the file
+
+async function openEpochs(folder: string, clock: Clock): Promise<Epochs> {
+  const known = new Map<string, Identity>()
+  const begin = async () => {
+    const epoch = `${String(clock()).padStart(13, '0')}-${randomBytes(4).toString('hex')}`
+    const identity = newIdentity()
+    await makeKeyFile(folder, fileOf(epoch), agePrefix, identity.secret)
+    known.set(epoch, identity)
+    return epoch
+  }
+  for (const epoch of listEpochs(folder)) identityOf(epoch, known, folder)
+  let current = youngest([...known.keys()], clock()) ?? (await begin())
+  return {
+    wrap: (fileKey) => {
+      const identity = known.get(current)
+      if (!identity) throw new Error('the keyring is closed')
+      return { epoch: current, wrap: wrapFileKey(fileKey, identity.publicKey) }
+    },
+    unwrap: (epoch, wrap) => {
+      const identity = identityOf(epoch, known, folder)
+      return identity && unwrapFileKey(wrap, identity.secret)
+    },
+    currentEpoch: () => current,
+    epochs: () => listEpochs(folder),
+    rotate: async () => {
+      current = await begin()
+      return current
+    },
+    destroy: async (epoch) => {
+      if (epoch === current) throw new Error(`epoch ${epoch} is the current one: rotate first`)
+      if (!epochName.test(epoch)) return
+      await destroyKeyFile(folder, fileOf(epoch))
+      known.get(epoch)?.secret.fill(0)
+      known.delete(epoch)
+    },
+    close: () => {
+      for (const { secret } of known.values()) secret.fill(0)
+      known.clear()
+    },
+  }
+}
+
+const listEpochs = (folder: string): string[] =>
+  readdirSync(folder)
+    .map((file) => /^epoch-(.+)\.key$/.exec(file)?.[1] ?? '')
+    .filter((epoch) => epochName.test(epoch))
+    .sort()
+
+/** From memory, else from its file: another process (a command) may have begun it. Undefined when it is destroyed. */
+function identityOf(epoch: string, known: Map<string, Identity>, folder: string): Identity | undefined {
+  const found = known.get(epoch)
+  if (found || !epochName.test(epoch)) return found
+  const secret = readKeyFile(folder, fileOf(epoch), agePrefix)
+  if (!secret) return undefined
+  const identity = x25519Identity(secret)
+  known.set(epoch, identity)
+  return identity
+}
+
+/** The epoch to go on with: the last one, unless its hour is over or the clock was set back before it. */
+function youngest(epochs: readonly string[], now: number): string | undefined {
+  const last = epochs.toSorted().at(-1)
+  const age = now - Number(last?.slice(0, 13) ?? 0)
+  return last !== undefined && age >= 0 && age < epochLife ? last : undefined
+}

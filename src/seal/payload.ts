@@ -1,0 +1,174 @@
+/** The payload of an age file as a stream: a nonce, then chunks of 64 KiB, each encrypted and authenticated, the last one marked. */
+import { randomBytes } from 'node:crypto'
+import { Transform } from 'node:stream'
+import { derive, openWith, sealWith } from './box.ts'
+
+/** The sealed bytes are not what was written: cut, changed, swapped, extended, or under another key. */
+export class SealBroken extends Error {
+  override readonly name = 'SealBroken'
+}
+
+const chunkLength = 65_536
+const tagLength = 16
+const nonceLength = 16
+
+/** Bytes of the payload of so many bytes in clear. */
+export const payloadSize = (clearBytes: number): number =>
+  nonceLength + clearBytes + tagLength * Math.max(1, Math.ceil(clearBytes / chunkLength))
+
+/** Encrypts what is pushed; what it returns, joined in order, is the payload. It keeps no more than one chunk. */
+export type Sealer = { readonly push: (clear: Buffer) => Buffer[]; readonly end: () => Buffer[] }
+
+/** A sealer for one content. Never seal two contents under one file key. */
+export function sealer(fileKey: Buffer): Sealer {
+  const nonce = randomBytes(nonceLength)
+  const key = derive(fileKey, nonce, 'payload')
+  const counter = chunkCounter()
+  const pending = Buffer.allocUnsafeSlow(chunkLength) // not from the shared pool: it holds clear text
+  let filled = 0
+  let started = false
+  const start = () => {
+    const first = started ? [] : [nonce]
+    started = true
+    return first
+  }
+  return {
+    push: (clear) => {
+      const out: Buffer[] = start()
+      for (let at = 0; at < clear.length; ) {
+        // A full chunk is sealed only when more follows: the last one must be marked.
+        if (filled === chunkLength) {
+          out.push(...sealWith(key, counter.next(false), pending))
+          filled = 0
+        }
+        const copied = clear.copy(pending, filled, at)
+        filled += copied
+        at += copied
+      }
+      return out
+    },
+    end: () => {
+      const out = [...start(), ...sealWith(key, counter.next(true), pending.subarray(0, filled))]
+      pending.fill(0)
+      key.fill(0)
+      return out
+    },
+  }
+}
+
+/** Decrypts what is pushed. Both throw SealBroken; what was given out before had been authenticated, but may be incomplete. */
+export type Opener = { readonly push: (sealed: Buffer) => Generator<Buffer, void>; readonly end: () => Buffer[] }
+
+/** An opener for one payload. It keeps no more than one chunk. */
+export function opener(fileKey: Buffer): Opener {
+  const nonce = Buffer.alloc(nonceLength)
+  const counter = chunkCounter()
+  const pending = Buffer.allocUnsafeSlow(chunkLength + tagLength)
+  let known = 0 // bytes of the nonce
+  let key: Buffer | undefined
+  let filled = 0
+  return {
+    push: function* (sealed) {
+      let at = sealed.copy(nonce, known)
+      known += at
+      if (known === nonceLength) key ??= derive(fileKey, nonce, 'payload')
+      while (key && at < sealed.length) {
+        if (filled === pending.length) {
+          yield* openMiddle(key, counter, pending)
+          filled = 0
+        }
+        const copied = sealed.copy(pending, filled, at)
+        filled += copied
+        at += copied
+      }
+    },
+    end: () => {
+      if (!key) throw new SealBroken('the payload ends within its nonce')
+      const first = counter.first()
+      const clear = filled < tagLength ? undefined : openWith(key, counter.next(true), pending.subarray(0, filled))
+      key.fill(0)
+      if (!clear) throw new SealBroken('the payload is cut off, or its last chunk was changed')
+      if (clear.length === 0 && !first) throw new SealBroken('the last chunk is empty, which no age program writes')
+      return clear.length ? [clear] : []
+    },
+  }
+}
+
+/** A chunk that others follow. When it is marked as the last one, its bytes are sound, but the ones after it are not ours. */
+function* openMiddle(key: Buffer, counter: ChunkCounter, sealed: Buffer): Generator<Buffer, void> {
+  const clear = openWith(key, counter.peek(false), sealed)
+  if (clear) {
+    counter.next(false)
+    yield clear
+    return
+  }
+  const last = openWith(key, counter.peek(true), sealed)
+  if (!last) throw new SealBroken('a chunk of the payload was changed')
+  yield last
+  throw new SealBroken('there are bytes behind the end of the payload')
+}
+
+type ChunkCounter = ReturnType<typeof chunkCounter>
+
+/** The nonces of STREAM: an 11-byte big-endian counter and a byte that is 1 for the last chunk. 2^32 chunks are 256 TiB. */
+function chunkCounter() {
+  const nonce = Buffer.alloc(12)
+  let count = 0
+  const peek = (last: boolean) => {
+    nonce.writeUInt32BE(count, 7) // throws beyond 2^32
+    nonce[11] = last ? 1 : 0
+    return nonce
+  }
+  return {
+    peek,
+    first: () => count === 0,
+    next: (last: boolean) => {
+      peek(last)
+      count += 1
+      return nonce
+    },
+  }
+}
+
+/** Clear bytes in, payload out. */
+export function sealPayload(fileKey: Buffer): Transform {
+  const sealing = sealer(fileKey)
+  return new Transform({
+    transform(clear: Buffer, _encoding, done) {
+      for (const piece of sealing.push(clear)) this.push(piece)
+      done()
+    },
+    flush(done) {
+      for (const piece of sealing.end()) this.push(piece)
+      done()
+    },
+  })
+}
+
+/** Payload in, clear bytes out; fails with SealBroken. Only when it ended without error was the content complete. */
+export function openPayload(fileKey: Buffer): Transform {
+  const opening = opener(fileKey)
+  return new Transform({
+    transform(sealed: Buffer, _encoding, done) {
+      attempt(done, () => {
+        for (const clear of opening.push(sealed)) this.push(clear)
+      })
+    },
+    flush(done) {
+      attempt(done, () => {
+        for (const clear of opening.end()) this.push(clear)
+      })
+    },
+  })
+}
+
+/** Run a step of a Transform and tell it how that went. */
+function attempt(done: (error?: Error) => void, step: () => void): void {
+  try {
+    step()
+  } catch (error) {
+    done(error as Error)
+    return
+  }
+  done()
+}

@@ -1,0 +1,122 @@
+/** Blobs as files in 256 sharded folders; a finished one survives a power cut. */
+import { randomBytes } from 'node:crypto'
+import { createReadStream, readdirSync, rmSync, statSync } from 'node:fs'
+import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { makeFolder, syncFolder } from '../ops/folder.ts'
+import type { Blobs, BlobWriter } from './blobs.ts'
+
+/** Open the blobs below `folder`, making it when it is not there. Throws the file system's error. */
+export function openBlobs(folder: string): Blobs {
+  makeFolder(join(folder, 'tmp'))
+  sweep(join(folder, 'tmp'))
+  const shards = shardMaker(folder)
+  return {
+    write: () => writeBlob(folder, shards),
+    open: (name) => (isName(name) ? createReadStream(pathOf(folder, name)) : failing(new Error(`${JSON.stringify(name)} names no blob`))),
+    remove: async (name) => {
+      if (isName(name)) await rm(pathOf(folder, name), { force: true })
+    },
+    list: () => listBlobs(folder),
+    free: async () => {
+      const { bavail, bsize } = await statfs(folder)
+      return bavail * bsize
+    },
+  }
+}
+
+/** 128 random bits: names never meet, and say nothing. */
+const newName = () => randomBytes(16).toString('hex')
+const isName = (name: string) => /^[0-9a-f]{32}$/.test(name) // names come from the database: a planted one must not leave the folder
+const shardOf = (name: string) => name.slice(0, 2)
+const pathOf = (folder: string, name: string) => join(folder, shardOf(name), name)
+
+/** Milliseconds after which a file in tmp belongs to nobody: no content takes us longer to receive (its DATA deadline is 10 minutes). */
+const abandoned = 3_600_000
+
+/** Remove what a crash left half-written; not what another process is writing now. */
+function sweep(tmp: string): void {
+  for (const name of readdirSync(tmp)) {
+    const path = join(tmp, name)
+    const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs
+    if (written !== undefined && Date.now() - written > abandoned) rmSync(path, { force: true })
+  }
+}
+
+type ShardMaker = (shard: string) => Promise<string>
+
+/** Each shard is made sure of once in the life of the process: it may exist only in the kernel's memory after a crash. */
+function shardMaker(folder: string): ShardMaker {
+  const made = new Map<string, Promise<string>>()
+  const make = async (shard: string) => {
+    await mkdir(join(folder, shard), { recursive: true, mode: 0o700 })
+    await syncFolder(folder)
+    return join(folder, shard)
+  }
+  return (shard) => {
+    const making = made.get(shard) ?? make(shard)
+    made.set(shard, making)
+    making.catch(() => made.delete(shard))
+    return making
+  }
+}
+
+function writeBlob(folder: string, shards: ShardMaker): BlobWriter {
+  const name = newName()
+  const path = join(folder, 'tmp', name)
+  let finished = false
+  let file: FileHandle | undefined
+  // Every step waits for the one before, and fails with it: after a failed write or fsync nothing more is tried.
+  let last: Promise<void> = open(path, 'wx', 0o600).then((opened) => {
+    file = opened
+  })
+  last.catch(() => {}) // told by the next call
+  const then = (step: (file: FileHandle) => Promise<void>) => {
+    last = last.then(() => (file ? step(file) : Promise.reject(new Error('this blob was finished or aborted'))))
+    last.catch(() => {})
+    return last
+  }
+  const close = async () => {
+    await file?.close().catch(() => {})
+    file = undefined
+  }
+  return {
+    write: (chunk) => then((opened) => writeAll(opened, chunk)),
+    finish: async () => {
+      await then(async (opened) => {
+        await opened.sync()
+        await close()
+        const shard = await shards(shardOf(name))
+        await rename(path, join(shard, name))
+        await syncFolder(shard) // without it a power cut loses the rename
+        finished = true
+      })
+      return { name }
+    },
+    abort: async () => {
+      await last.catch(() => {})
+      await close()
+      if (finished) return
+      await rm(path, { force: true }).catch(() => {})
+      await rm(pathOf(folder, name), { force: true }).catch(() => {}) // renamed, but its folder would not sync
+    },
+  }
+}
+
+async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
+  for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten
+}
+
+async function* listBlobs(folder: string): AsyncGenerator<string> {
+  for (const shard of await readdir(folder)) {
+    if (/^[0-9a-f]{2}$/.test(shard)) yield* (await readdir(join(folder, shard))).filter(isName)
+  }
+}
+
+const failing = (error: Error): Readable =>
+  new Readable({
+    read() {
+      this.destroy(error)
+    },
+  })

@@ -1,0 +1,107 @@
+/** Group commit: all writes asked for in one turn of the event loop share one transaction, hence one fsync. */
+import type Database from 'better-sqlite3'
+import { type Row, type Statement, Unexpected } from './db.ts'
+import { patiently } from './patience.ts'
+
+/** What one statement did: the rows it returned, and how many it touched or returned. */
+export type Ran = { readonly rows: Row[]; readonly touched: number }
+
+export type Commits = {
+  /** See Db.write. */
+  readonly write: (statements: readonly Statement[]) => Promise<Row[][]>
+  /** Resolves when nothing that was asked for before is still waiting. */
+  readonly idle: () => Promise<void>
+}
+
+/** What one caller asked for, and how to answer. */
+type Job = {
+  readonly statements: readonly Statement[]
+  readonly done: (rows: Row[][]) => void
+  readonly fail: (error: unknown) => void
+}
+
+/** Group the writes to `database`, whose statements are run by `run`. */
+export function groupCommit(database: Database.Database, run: (statement: Statement) => Ran): Commits {
+  const transaction = transactions(database)
+  let waiting: Job[] = []
+  let last = Promise.resolve()
+  const take = () => {
+    const jobs = waiting
+    waiting = []
+    return jobs
+  }
+  const flush = async () => {
+    try {
+      // Nothing is awaited between begin and commit; who came while we waited for the lock is taken along.
+      await patiently(() => {
+        transaction.begin()
+        runGroup(take(), transaction, run)
+      })
+    } catch (error) {
+      for (const job of take()) job.fail(error)
+    }
+  }
+  const write = (statements: readonly Statement[]) =>
+    new Promise<Row[][]>((done, fail) => {
+      if (waiting.push({ statements, done, fail }) > 1) return
+      last = new Promise<void>((settled) => setImmediate(() => flush().then(settled)))
+    })
+  return { write, idle: () => last }
+}
+
+/** Run every job in its savepoint, commit once, then answer all. Throws nothing: what goes wrong is told to the jobs. */
+function runGroup(jobs: readonly Job[], transaction: Transaction, run: (statement: Statement) => Ran): void {
+  const answers: (() => void)[] = []
+  try {
+    for (const job of jobs) answers.push(runJob(job, transaction, run))
+    // A failed fsync makes COMMIT throw. SQLite then writes the same part of the log anew with the next commit and syncs that; it never
+    // takes a second fsync of the old pages for success.
+    transaction.commit()
+  } catch (error) {
+    transaction.rollBack()
+    for (const job of jobs) job.fail(error)
+    return
+  }
+  for (const answer of answers) answer()
+}
+
+/** One write: all its statements or none. The answer is given after the commit, by calling what is returned. */
+function runJob(job: Job, transaction: Transaction, run: (statement: Statement) => Ran): () => void {
+  transaction.save()
+  try {
+    const rows = job.statements.map((statement) => expected(statement, run(statement)))
+    transaction.release()
+    return () => job.done(rows)
+  } catch (error) {
+    // A full disk or an I/O error ends the whole transaction, with what other jobs did in it: then nobody may be told "done".
+    if (!transaction.running()) throw error
+    transaction.undo()
+    return () => job.fail(error)
+  }
+}
+
+function expected(statement: Statement, { rows, touched }: Ran): Row[] {
+  if (statement.expect === undefined || statement.expect === touched) return rows
+  throw new Unexpected(`expected ${statement.expect} rows, found ${touched}: ${statement.text.replace(/\s+/g, ' ').slice(0, 120)}`)
+}
+
+type Transaction = ReturnType<typeof transactions>
+
+/** The words of a transaction, prepared once. IMMEDIATE: take the write lock at once, so that no statement finds it taken half-way. */
+function transactions(database: Database.Database) {
+  const [begin, commit, rollback] = [database.prepare('BEGIN IMMEDIATE'), database.prepare('COMMIT'), database.prepare('ROLLBACK')]
+  const [save, release] = [database.prepare('SAVEPOINT write'), database.prepare('RELEASE write')]
+  const undo = database.prepare('ROLLBACK TO write')
+  return {
+    begin: () => void begin.run(),
+    commit: () => void commit.run(),
+    rollBack: () => void (database.inTransaction && rollback.run()),
+    running: () => database.inTransaction,
+    save: () => void save.run(),
+    release: () => void release.run(),
+    undo: () => {
+      undo.run()
+      release.run()
+    },
+  }
+}
