@@ -1,0 +1,8 @@
+/** What every command has in common. */
+import type { Command } from 'commander'
+
+export type Common = { readonly config?: string; readonly json?: boolean }
+
+/** A command with --config and --json. */
+export const command = (parent: Command, nameAndArguments: string, description: string): Command =>
+  parent.command(nameAndArguments).description(description).option('--config <file>', 'settings file (YAML)').option('--json', 'print JSON')

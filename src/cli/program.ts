@@ -1,0 +1,69 @@
+/** The `letterlock` command: nouns and verbs, one place that turns errors into exit codes. */
+import { Command, CommanderError } from 'commander'
+import { CommandError, exitCodes, notAvailable } from '../ops/errors.ts'
+import type { Settings } from '../ops/settings.ts'
+import { printedSettings } from '../ops/settings-print.ts'
+import { command, type Common } from './command.ts'
+import { addKeyCommands } from './keys.ts'
+import { addMessageCommands } from './messages.ts'
+import { settingsOf } from './open.ts'
+import { addPolicyCommands } from './policy.ts'
+import { print, printJson } from './print.ts'
+import { addUserCommands } from './users.ts'
+
+/** What the composition root hands in: servers are put together there. */
+export type Servers = {
+  /** Serve until a signal ends it. */
+  readonly serve: (settings: Settings) => Promise<void>
+  readonly demo: (options: { readonly auto: boolean; readonly portBase: number | undefined }) => Promise<void>
+}
+
+/** Run one command line (without node and script). Resolves with the exit code of sysexits.h. */
+export async function runCommand(argv: readonly string[], servers: Servers): Promise<number> {
+  try {
+    await buildProgram(servers).parseAsync(argv, { from: 'user' })
+    return exitCodes.ok
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+    if (!(error instanceof CommandError)) throw error
+    process.stderr.write(`letterlock: ${error.message}\n`)
+    return error.exitCode
+  }
+}
+
+function buildProgram(servers: Servers): Command {
+  const program = new Command('letterlock').description('A secure-send mail gateway: forced verified TLS, else PGP, else a sealed letter.').exitOverride()
+  program.showSuggestionAfterError().showHelpAfterError('(`letterlock --help` lists the commands)')
+  command(program, 'serve', 'run the gateway').action((options: Common) => servers.serve(settingsOf(options)))
+  program
+    .command('demo')
+    .description('the gateway with a fake internet on this machine: partners of every manner and an inbox page')
+    .option('--auto', 'send to all partners at once, without a press')
+    .option('--port <port>', 'port of the inbox page; the others follow it', Number)
+    .action((options: { auto?: boolean; port?: number }) => servers.demo({ auto: options.auto === true, portBase: options.port }))
+  addPolicyCommands(program)
+  addMessageCommands(program)
+  addKeyCommands(program)
+  addUserCommands(program)
+  const settings = program.command('settings').description('how this installation is set up')
+  command(settings, 'print', 'every setting, its value and where it comes from').action((options: Common) => {
+    const printed = printedSettings(options.config, process.env)
+    if (printed.kind === 'bad') throw new CommandError('settings', printed.text)
+    options.json ? printJson({ settings: printed.rows }) : print(printed.text)
+  })
+  for (const noun of later) addLater(program, noun)
+  return program
+}
+
+/** Named by the product, not there yet: they say so instead of "unknown command". */
+const later = ['setup', 'doctor', 'domain', 'evidence', 'audit', 'report', 'token', 'backup', 'restore']
+
+function addLater(program: Command, noun: string): void {
+  program
+    .command(noun, { hidden: true })
+    .allowUnknownOption()
+    .argument('[rest...]')
+    .action(() => {
+      throw notAvailable(`letterlock ${noun}`)
+    })
+}
