@@ -35,3 +35,17 @@ export const quote = (text: string): string => JSON.stringify(text.length > 60 ?
 /** `a, b or c`. */
 export const oneOf = (words: readonly string[], joint = 'or'): string =>
   words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} ${joint} ${words.at(-1)}`
+
+/**
+ * A problem as compilers print it: `policy.yaml:12:17: step "pgpp" is unknown`, the line itself when its text is handed in, and the hint.
+ * Several lines, no line end after the last.
+ */
+export function describeProblem(file: string, { line, column, text, hint }: Problem, source?: string): string {
+  const place = line === 0 ? file : `${file}:${line}:${column}`
+  const pointed = source === undefined || line === 0 ? [] : pointAt(source.split(/\r?\n/)[line - 1] ?? '', column)
+  return [`${place}: ${text}`, ...pointed, ...(hint === undefined ? [] : [`    hint: ${hint}`])].join('\n')
+}
+
+/** The line with a mark below the column; nothing where the mark would not stand right. */
+const pointAt = (line: string, column: number): string[] =>
+  line.trim() === '' || line.length > 160 || /[^\P{C} ]/u.test(line) ? [] : [`    ${line}`, `    ${' '.repeat(column - 1)}^`]

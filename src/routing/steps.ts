@@ -1,5 +1,6 @@
 /** Reads a `deliver` list: which methods, in which order, with options that each method's own schema checks. */
 import type { z } from 'zod'
+import { understood } from '../methods/opportunistic/opportunistic.ts'
 import { later, type PolicyStep } from './policy.ts'
 import { oneOf, quote, type Report, reportUnknown } from './problem.ts'
 import { described, list } from './read.ts'
@@ -11,7 +12,7 @@ export type MethodWords = { readonly [name: string]: { readonly options: z.ZodTy
 const mostSteps = 16
 
 /** Clear text happens only to those who wrote this sentence. */
-const consent = { method: 'opportunistic', key: 'i-understand', sentence: 'may travel unencrypted' } as const
+const consent = { method: 'opportunistic', key: 'i-understand', sentence: understood } as const
 
 /** The steps of a rule, options parsed; undefined when one is wrong. The implied bounce is added by plan. */
 export function readSteps(tree: Tree, methods: MethodWords, report: Report): readonly PolicyStep[] | undefined {
@@ -82,11 +83,7 @@ function readOptions(
 function consents(method: string, at: Entry['at'], value: Tree & { kind: 'map' }, report: Report): boolean {
   if (method !== consent.method) return true
   const given = value.entries.find(({ key }) => key === consent.key)
-  const sentence =
-    given?.value.kind === 'scalar' && typeof given.value.value === 'string'
-      ? given.value.value.trim().replace(/\s+/g, ' ').toLowerCase()
-      : undefined
-  if (sentence === consent.sentence) return true
+  if (given?.value.kind === 'scalar' && given.value.value === consent.sentence) return true
   report(
     given?.value.at ?? at,
     `${method} may send mail in clear text, and must say so`,

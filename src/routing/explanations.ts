@@ -1,0 +1,85 @@
+/** Reads what explain needs of one message from the database. */
+import { parseAddress } from '../mail/address.ts'
+import type { Reason } from '../mail/outcome.ts'
+import type { Plan } from '../mail/plan.ts'
+import { type Db, sql } from '../store/db.ts'
+import { type Explanation, explain } from './explain.ts'
+import { readRecords } from './record.ts'
+import type { PolicyStore } from './store.ts'
+
+type MessageRow = { id: string; message_id: string; reverse_path: string; policy_revision: number; accepted_at: number }
+type RecipientRow = {
+  id: string
+  address: string
+  state: string
+  plan: string | null
+  attempts: number
+  next_attempt_at: number
+  method: string | null
+  reason: Reason | null
+  assurance: string | null
+  proof: string | null
+  letter_state: string | null
+}
+
+/**
+ * One explanation for each recipient (or for `to` alone) of the message with this id or Message-ID, with or without its angle brackets.
+ * Empty when there is no such message or recipient.
+ */
+export async function readExplanations(
+  parts: { readonly db: Db; readonly policies: Pick<PolicyStore, 'at'> },
+  message: string,
+  to?: string,
+): Promise<Explanation[]> {
+  const { db } = parts
+  const bracketed = message.startsWith('<') ? message : `<${message}>`
+  const messages = await db.read<MessageRow>(sql`
+    SELECT id, message_id, reverse_path, policy_revision, accepted_at FROM message WHERE id = ${message} OR message_id = ${bracketed} ORDER BY accepted_at, id`)
+  const found = await Promise.all(messages.map((row) => explainMessage(parts, row, to)))
+  return found.flat()
+}
+
+async function explainMessage(
+  { db, policies }: Parameters<typeof readExplanations>[0],
+  message: MessageRow,
+  to: string | undefined,
+): Promise<Explanation[]> {
+  const rows = await db.read<RecipientRow>(sql`
+    SELECT recipient.id, recipient.address, recipient.state, recipient.plan, recipient.attempts, recipient.next_attempt_at, recipient.method,
+      recipient.reason, recipient.assurance, recipient.proof, letter.state AS letter_state
+    FROM recipient LEFT JOIN letter ON letter.recipient = recipient.id WHERE recipient.message = ${message.id} ORDER BY recipient.id`)
+  const wanted = to === undefined ? undefined : (parseAddress(to) ?? to)
+  const chosen = rows.filter(({ address }) => wanted === undefined || address.toLowerCase() === wanted.toLowerCase())
+  const revision = chosen.length === 0 || message.policy_revision < 1 ? undefined : await policies.at(message.policy_revision)
+  return Promise.all(
+    chosen.map(async (row) =>
+      explain({
+        message: {
+          id: message.id,
+          messageId: message.message_id,
+          reversePath: message.reverse_path,
+          policyRevision: message.policy_revision,
+          acceptedAt: message.accepted_at,
+        },
+        recipient: readRecipient(row),
+        records: await readRecords(db, row.id),
+        ...(revision && { policy: revision.policy }),
+      }),
+    ),
+  )
+}
+
+function readRecipient({ address, state, plan, attempts, next_attempt_at, method, reason, assurance, proof, letter_state }: RecipientRow) {
+  const now = letter_state === null ? state : letter_state === 'bounced' ? 'bounced' : `letter-${letter_state}`
+  return {
+    address,
+    state: now,
+    method,
+    reason,
+    assurance,
+    proof,
+    attempts,
+    nextAttemptAt: state === 'waiting' ? next_attempt_at : null,
+    plan: plan === null ? null : (JSON.parse(plan) as { plan: Plan }).plan,
+  }
+}

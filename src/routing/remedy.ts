@@ -1,0 +1,87 @@
+/** What each refusal means in words, and what would undo it. */
+import type { Reason } from '../mail/outcome.ts'
+import type { StepResult } from '../mail/plan.ts'
+
+/** What would have to change for this step to serve, for a person to do or to ask for; undefined when nobody can. */
+export function remedy(step: StepResult, address: string, domain: string): string | undefined {
+  const host = hostOf(step) ?? `the mail host of ${domain}`
+  switch (step.reason) {
+    case 'starttls-not-supported':
+      return `${domain} offers STARTTLS`
+    case 'certificate-expired':
+      return `${domain} renews its certificate`
+    case 'certificate-not-trusted':
+      return `${domain} uses a certificate of a trusted authority, with its whole chain (or tls.ca names its authority)`
+    case 'certificate-host-mismatch':
+      return `the certificate of ${host} names that host`
+    case 'validation-failure':
+      return `${host} completes a handshake with TLS 1.2 or newer`
+    case 'assurance-too-low':
+      return `${domain} proves its mail host as the rule asks (DANE, or MTA-STS enforce), or the rule asks for less`
+    case 'tlsa-invalid':
+    case 'dnssec-invalid':
+    case 'sts-policy-fetch-error':
+    case 'sts-policy-invalid':
+    case 'sts-webpki-invalid':
+      return `${domain} repairs what it publishes (${step.reason})`
+    case 'downgrade-suspected':
+      return `${domain} offers verified TLS again, as it did before`
+    case 'eightbit-unsupported':
+      return `${host} offers 8BITMIME`
+    case 'smtputf8-unsupported':
+      return `${host} offers SMTPUTF8`
+    case 'message-too-large':
+      return 'the message is smaller'
+    case 'no-key':
+      return step.method === 'pgp' ? `a PGP key for ${address} is imported (letterlock keys pgp import FILE)` : undefined
+    case 'key-unusable':
+      return step.method === 'pgp' ? `a usable PGP key for ${address} is imported (letterlock keys pgp import FILE)` : undefined
+    case 'dns-temporary':
+    case 'mx-unresolvable':
+      return `the DNS of ${domain} answers again`
+    case 'unreachable':
+    case 'connection-lost':
+    case 'remote-temporary':
+    case 'remote-refused':
+      return `${host} accepts mail again`
+    case 'recipient-deferred':
+      return `${host} accepts mail for ${address} again`
+    case 'local-fault':
+      return 'the fault on this gateway is repaired (see its log)'
+    default:
+      return undefined
+  }
+}
+
+/** A refusal as a clause that follows "because": `its TLS was refused (certificate expired)`. */
+export function refusal(step: StepResult, domain: string): string {
+  if (step.reason === 'starttls-not-supported') return `${domain} offers no TLS`
+  if (step.reason === 'no-key') return 'no PGP key is known'
+  if (step.reason === 'no-certificate') return 'no S/MIME certificate is known'
+  if (step.reason === 'key-unusable') return 'the known PGP key cannot be used'
+  if (step.reason === 'already-encrypted') return 'the mail is already encrypted'
+  if (step.reason === 'not-available') return `${step.method} is not available in this version`
+  const brief = step.reason === null ? undefined : briefly[step.reason]
+  if (step.method === 'tls') return `its TLS was refused (${brief ?? step.reason ?? 'no reason given'})`
+  return `${step.method} could not serve (${brief ?? step.reason ?? 'no reason given'})`
+}
+
+const briefly: { readonly [reason in Reason]?: string } = {
+  'certificate-expired': 'certificate expired or not yet valid',
+  'certificate-not-trusted': 'certificate not trusted',
+  'certificate-host-mismatch': 'certificate for another host',
+  'validation-failure': 'the handshake failed',
+  'assurance-too-low': 'less proof than the rule asks',
+  'tlsa-invalid': 'DANE records unusable',
+  'dnssec-invalid': 'DNSSEC bogus',
+  'downgrade-suspected': 'downgrade suspected',
+  'message-too-large': 'message too large',
+  'eightbit-unsupported': 'no 8BITMIME',
+  'not-encryptable': 'the message cannot be encrypted so',
+  unreachable: 'not reachable',
+}
+
+function hostOf({ evidence }: StepResult): string | undefined {
+  const { host } = evidence
+  return typeof host === 'string' && host !== '' ? host : undefined
+}
