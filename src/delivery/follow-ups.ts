@@ -40,7 +40,7 @@ const isLate = ({ settings, clock }: DeliveryParts, { message }: Group, { outcom
   wants(recipient.notify, 'DELAY') &&
   clock() - message.acceptedAt >= settings['retry.delayNotice']
 
-async function report(parts: DeliveryParts, group: Group, kind: 'failed' | 'delivered' | 'delayed', endings: readonly Planned[], header: Header): Promise<Statement[]> {
+async function report(parts: DeliveryParts, group: Group, kind: 'failed' | 'delivered' | 'delayed', endings: readonly Planned[], header: Header): Promise<readonly Statement[]> {
   const { message } = group
   // RFC 5321 §4.5.5: never a report about a report; and mail of our own is reported in its own way.
   if (endings.length === 0 || message.kind !== 'mail' || message.reversePath === '') return []
@@ -62,7 +62,7 @@ const reported = ({ settings }: DeliveryParts, { recipient, outcome }: Planned):
   patience: outcome.kind === 'deferred' ? (outcome.retry.until ?? settings['retry.lifetime']) : 0,
 })
 
-async function letterStatements(parts: DeliveryParts, { message }: Group, endings: readonly Planned[]): Promise<Statement[]> {
+async function letterStatements(parts: DeliveryParts, { message }: Group, endings: readonly Planned[]): Promise<readonly Statement[]> {
   const ended = endings.find(({ outcome }) => outcome.kind !== 'deferred')
   if (ended === undefined || message.about === undefined) return []
   const { outcome } = ended
@@ -80,7 +80,7 @@ async function letterStatements(parts: DeliveryParts, { message }: Group, ending
 }
 
 /** A notice that nobody takes: the letter is shredded and its sender hears of it like of any bounce. */
-async function reportLostNotice(parts: DeliveryParts, letter: string, why: string): Promise<Statement[]> {
+async function reportLostNotice(parts: DeliveryParts, letter: string, why: string): Promise<readonly Statement[]> {
   const { db } = parts.spoolParts
   const [about] = await db.read<{ id: string; reverse_path: string; message_id: string; accepted_at: number; envid: string | null; address: string; notify: string }>(sql`
     SELECT message.id, message.reverse_path, message.message_id, message.accepted_at, message.envid, letter.address, recipient.notify

@@ -1,0 +1,170 @@
+/** Puts a gateway together from its settings, starts it and stops it again in reverse order. */
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { startSequencer } from './audit/audit.ts'
+import { openDatabase } from './cli/open.ts'
+import { deliverGroup } from './delivery/deliver.ts'
+import { startWorker } from './delivery/worker.ts'
+import { createVault } from './methods/escrow/vault.ts'
+import { buildMethods, type MethodName, methods } from './methods/index.ts'
+import { type Certificate, firstCertificate } from './ops/certificate.ts'
+import { type Clock, systemClock } from './ops/clock.ts'
+import { CommandError } from './ops/errors.ts'
+import { startHealth } from './ops/health.ts'
+import { pathOf, type Settings } from './ops/settings.ts'
+import { plan } from './routing/plan.ts'
+import { policyStore } from './routing/store.ts'
+import { openKeyring } from './seal/keyring.ts'
+import type { SpoolParts } from './spool/parts.ts'
+import { createSpool } from './spool/spool.ts'
+import { rotateEpoch, sweepBlobs } from './spool/sweep.ts'
+import { openBlobs } from './store/blobs-fs.ts'
+import { takeServingLock } from './store/serving-lock.ts'
+import { createSubmission } from './submission/submission.ts'
+import { createUsers } from './submission/users.ts'
+import { createTransport } from './transport/create-transport.ts'
+import { createPortal } from './web/portal/portal.ts'
+
+export type Gateway = {
+  /** Where things listen, in lines for a person. */
+  readonly greeting: readonly string[]
+  readonly smtp: readonly { readonly host: string; readonly port: number }[]
+  readonly portal: { readonly host: string; readonly port: number }
+  /** Take nothing more in, finish what is under way for at most `grace` milliseconds, close. */
+  readonly stop: (grace: number) => Promise<void>
+}
+
+const hour = 3_600_000
+
+/** Start a gateway. Throws CommandError (69) with a sentence when something it needs is missing or taken. */
+export async function startGateway(settings: Settings, { log, clock = systemClock }: { readonly log: Logger; readonly clock?: Clock }): Promise<Gateway> {
+  const closers: (() => unknown)[] = []
+  const stop = async (): Promise<void> => {
+    for (const close of closers.reverse()) await close()
+  }
+  try {
+    return await compose(settings, log, clock, (close) => closers.push(close), stop)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function compose(settings: Settings, log: Logger, clock: Clock, atEnd: (close: () => unknown) => void, stop: () => Promise<void>): Promise<Gateway> {
+  await mkdir(settings.data, { recursive: true, mode: 0o700 })
+  const unlock = takeServingLock(join(settings.data, 'serving.lock'))
+  if (unlock === undefined) throw new CommandError('unavailable', `another letterlock serves ${settings.data}; stop it first, or set another \`data\` folder`)
+  atEnd(unlock)
+
+  const db = await openDatabase(settings)
+  atEnd(() => db.close())
+  const keyring = await openKeyring(pathOf(settings.keys), clock)
+  atEnd(() => keyring.close())
+  const spoolParts: SpoolParts = { db, blobs: openBlobs(pathOf(settings.blobs)), keyring, clock, settings }
+  await rotateEpoch(spoolParts, { flowing: false })
+  await sweepBlobs(spoolParts)
+  const spool = createSpool(spoolParts)
+
+  const policies = policyStore(db, clock, methods)
+  await policies.ensureDefault()
+  await applyPolicyFile(policies, settings, log)
+
+  const sequencer = startSequencer(db, { failed: (error) => log.error({ err: error }, 'the audit chain could not be continued') })
+  atEnd(() => sequencer.stop())
+  const transport = createTransport({ settings, clock, log })
+  atEnd(() => transport.close())
+  const parts = { settings, transport, spool, db, keyring, clock, log }
+  const built = buildMethods(parts)
+  const delivery = {
+    ...{ spoolParts, spool, settings, clock, log },
+    planFor: async (revision: number, facts: Parameters<typeof plan>[1]) => plan(((await policies.at(revision)) ?? (await policies.current())).policy, facts),
+    attemptStep: (step: { method: string; options: unknown }, attempt: object) => {
+      const name = step.method as MethodName
+      return built[name].attempt({ ...attempt, options: methods[name].options.parse(step.options) } as Parameters<(typeof built)[MethodName]['attempt']>[0])
+    },
+  }
+  const worker = await startWorker({ spoolParts, settings, clock, log, deliver: (group, signal) => deliverGroup(delivery, group, signal) })
+  atEnd(() => worker.stop(0))
+  spool.onWake(worker.wake)
+
+  const vault = createVault(parts)
+  const every = (interval: number, what: string, work: () => Promise<unknown>) => {
+    const timer = setInterval(() => void work().catch((error) => log.error({ err: error }, `${what} failed`)), interval)
+    atEnd(() => clearInterval(timer))
+  }
+  every(hour, 'rotating the epoch key', () => rotateEpoch(spoolParts, { flowing: true }))
+  every(60_000, 'ending expired letters', () => vault.expire())
+
+  let stopping = false
+  const ready = () => (stopping ? 'stopping' : undefined)
+  const portal = createPortal({ settings, vault, clock, log })
+  const portalAt = await listening('portal.listen', () => portal.listen())
+  atEnd(() => portal.close())
+  for (const key of ['admin.listen', 'metrics.listen'] as const) {
+    const health = await listening(key, () => startHealth(settings[key], ready))
+    atEnd(() => health.close())
+  }
+
+  const certificate = await smtpCertificate(settings)
+  const submission = createSubmission({ settings, spool, db, users: createUsers({ db, clock }), clock, log, certificate: () => certificate })
+  atEnd(() => submission.close(0))
+  const at = await listening('smtp.listen', () => submission.listen())
+  return {
+    greeting: greeting(settings, at, portalAt),
+    smtp: at.plain,
+    portal: portalAt,
+    stop: async (grace) => {
+      stopping = true
+      const end = clock() + grace
+      await submission.close(grace)
+      await worker.stop(Math.max(0, end - clock()))
+      await stop()
+    },
+  }
+}
+
+/** An address that is taken is the admin's matter: say which setting, and go. */
+async function listening<T>(key: string, listen: () => Promise<T>): Promise<T> {
+  try {
+    return await listen()
+  } catch (error) {
+    throw new CommandError('unavailable', `${key}: cannot listen there: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+/** A policy file with errors does not stop the gateway: the policy in force stays, and the log says what is wrong. */
+async function applyPolicyFile(policies: ReturnType<typeof policyStore>, settings: Settings, log: Logger): Promise<void> {
+  const file = settings['policy.file']
+  if (file === undefined) return
+  const applied = await policies.applyFile(file)
+  if (applied.kind === 'applied') log.info({ file, revision: applied.revision }, 'policy applied')
+  if (applied.kind !== 'errors') return
+  for (const { line, column, text, hint } of applied.problems) log.error({ file, line, column, hint }, `policy.file is not applied, the policy in force stays: ${text}`)
+}
+
+async function smtpCertificate(settings: Settings): Promise<Certificate> {
+  const [cert, key] = [settings['smtp.tls.cert'], settings['smtp.tls.key']]
+  if (cert === undefined || key === undefined) return firstCertificate(join(settings.data, 'tls'), settings.hostname)
+  try {
+    return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') }
+  } catch (error) {
+    throw new CommandError('settings', `smtp.tls.cert and smtp.tls.key cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+type Address = { readonly host: string; readonly port: number }
+const shown = ({ host, port }: Address): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+
+function greeting(settings: Settings, smtp: { readonly plain: readonly Address[]; readonly implicit: readonly Address[] }, portal: Address): string[] {
+  const open = settings['organisation.domains'].length === 0
+  return [
+    `Letterlock is serving ${settings['organisation.name'] || settings.hostname}.`,
+    `  mail in     ${smtp.plain.map(shown).join(', ')} (STARTTLS)${smtp.implicit.length > 0 ? `, ${smtp.implicit.map(shown).join(', ')} (TLS)` : ''}`,
+    `  portal      ${settings['portal.url']} (listening on ${shown(portal)})`,
+    `  readiness   http://${shown(settings['metrics.listen'])}/readyz`,
+    `  data        ${settings.data}`,
+    '  console     the admin console is not available in this version; use the `letterlock` commands',
+    ...(open ? ['  Relaying for this machine only: no organisation.domains yet. Try `npm run demo`, or `letterlock setup` (not available in this version).'] : []),
+  ]
+}
