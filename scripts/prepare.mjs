@@ -53,10 +53,10 @@ function explainFailure(output) {
     { name: 'Python 3', any: ['python3', 'python', 'python.exe'] },
   ].filter(({ any }) => !any.some(onPath))
   if (/better-sqlite3|node-gyp|gyp ERR/.test(output) && missing.length > 0) {
-    const names = missing.map(({ name }) => name).join(' and ')
+    const names = missing.map(({ name }) => name).join(', ')
     give(
       69,
-      `SQLite (better-sqlite3) has to be compiled on this machine and ${names} is missing: install it (Debian, Ubuntu: apt-get install build-essential python3), then run this again.`,
+      `SQLite (better-sqlite3) has to be compiled on this machine, but ${names} cannot be found: install them (Debian, Ubuntu: apt-get install build-essential python3) and run this again.`,
     )
   }
   say(output.split('\n').slice(-40).join('\n'))
