@@ -1,0 +1,85 @@
+/** The page that asks for the code: a plain, reloadable URL, so that switching to the mail and back loses nothing. */
+import { type Request, type Response, Router } from 'express'
+import type { CodeStage } from '../../methods/escrow/vault.ts'
+import { clientOf, field, formToken, tokenMatches } from './gate.ts'
+import { lostAnswer, tooMany } from './gone.ts'
+import type { Messages } from './messages/en.ts'
+import type { Parts } from './parts.ts'
+
+/** Problems travel in the URL by name: after a wrong code the page can be reloaded without sending it again. */
+type ProblemName = 'empty' | 'wrong' | 'no-tries' | 'spent' | 'again'
+
+/** `/c/:session`: GET shows, POST tries a code, POST …/resend asks for another. */
+export function codePages(parts: Parts): Router {
+  const { vault, answers, cookies, failures, clock } = parts
+  const router = Router()
+  const lost = lostAnswer(parts)
+
+  const show = (request: Request, response: Response, stage: CodeStage, cookie: string) => {
+    const { outside } = stage
+    const words = answers.words(request, outside.language)
+    const problem = problemText(String(request.query.problem ?? ''), stage.triesLeft, words.t)
+    const frame = { title: words.t.code.document, words, reference: outside.reference }
+    return answers.page({ request, response, status: 200 }, 'code', frame, {
+      ...{ action: `/c/${String(request.params.session)}`, token: formToken('code', cookie), problem, now: clock() },
+      ...{ address: outside.maskedAddress, codeWords: stage.words, inputMode: 'numeric', limited: stage.limited ?? null },
+      ...{ sentAt: stage.sentAt, validUntil: stage.validUntil, mayResendAt: stage.mayResendAt, triesLeft: stage.triesLeft },
+    })
+  }
+
+  router.get('/c/:session', async (request, response) => {
+    const cookie = cookies.read(request, request.params.session)
+    const stage = cookie === undefined ? undefined : await vault.session(cookie)
+    if (cookie === undefined || stage === undefined) return lost(request, response)
+    if (stage.stage === 'open') return response.redirect(303, `/letter/${request.params.session}`)
+    return show(request, response, stage, cookie)
+  })
+
+  router.post('/c/:session', async (request, response) => {
+    const { session } = request.params
+    const cookie = cookies.read(request, session)
+    if (cookie === undefined) return lost(request, response)
+    const until = failures.exceeded(request)
+    if (until !== undefined) return tooMany(answers, request, response, until)
+    const back = (problem: ProblemName) => response.redirect(303, `/c/${session}?problem=${problem}`)
+    if (!tokenMatches(request, 'code', cookie)) return back('again')
+    const entered = await vault.enterCode(cookie, field(request, 'code'), clientOf(request))
+    if (entered.kind === 'lost') return lost(request, response)
+    if (entered.kind === 'wrong') failures.count(request)
+    if (entered.kind !== 'open') return back(entered.kind)
+    if (entered.session !== session) cookies.clear(response, session)
+    cookies.set(request, response, entered.session, entered.cookie)
+    // The reading is recorded here, by a POST, so that the GET of the letter changes nothing.
+    await vault.read(entered.cookie)
+    return response.redirect(303, `/letter/${entered.session}`)
+  })
+
+  router.post('/c/:session/resend', async (request, response) => {
+    const { session } = request.params
+    const cookie = cookies.read(request, session)
+    if (cookie === undefined) return lost(request, response)
+    if (!tokenMatches(request, 'code', cookie)) return response.redirect(303, `/c/${session}?problem=again`)
+    const stage = await vault.sendCode(cookie)
+    if (stage === undefined) return lost(request, response)
+    // What the answer says is also what the page finds out by itself, except that a limit was met just now.
+    return stage.limited ? show(request, response, stage, cookie) : response.redirect(303, `/c/${session}`)
+  })
+
+  return router
+}
+
+function problemText(name: string, triesLeft: number, t: Messages): string {
+  switch (name as ProblemName) {
+    case 'empty':
+      return t.code.empty
+    case 'wrong':
+      return triesLeft > 0 ? t.code.wrong(triesLeft) : t.code.noTries
+    case 'no-tries':
+      return t.code.noTries
+    case 'spent':
+      return t.code.spent
+    case 'again':
+      return t.code.again
+  }
+  return triesLeft > 0 ? '' : t.code.noTries
+}

@@ -1,0 +1,37 @@
+/** One cookie for each letter that is open in a browser, so that two letters do not close each other. */
+import type { Request, Response } from 'express'
+
+const twelveHours = 12 * 60 * 60
+const mostLetters = 8
+
+export type Cookies = {
+  /** The cookie of this session, undefined when the browser brought none. */
+  readonly read: (request: Request, session: string) => string | undefined
+  readonly set: (request: Request, response: Response, session: string, value: string) => void
+  readonly clear: (response: Response, session: string) => void
+}
+
+/** With https the `__Host-` prefix and Secure (RFC 6265bis §4.1.3.2); without both only on plain-http loopback, where they cannot work. */
+export function createCookies(https: boolean): Cookies {
+  const prefix = https ? '__Host-letter-' : 'letter-'
+  const attributes = `; Path=/; HttpOnly; SameSite=Lax${https ? '; Secure' : ''}`
+  const remove = (response: Response, name: string) => response.append('Set-Cookie', `${name}=; Max-Age=0${attributes}`)
+  return {
+    read: (request, session) => cookiesOf(request).get(prefix + session),
+    set: (request, response, session, value) => {
+      // Browsers send the oldest first (RFC 6265 §5.4): those make room, or the header grows without end.
+      const others = [...cookiesOf(request).keys()].filter((name) => name.startsWith(prefix) && name !== prefix + session)
+      for (const name of others.slice(0, Math.max(0, others.length - mostLetters + 1))) remove(response, name)
+      response.append('Set-Cookie', `${prefix}${session}=${value}; Max-Age=${twelveHours}${attributes}`)
+    },
+    clear: (response, session) => void remove(response, prefix + session),
+  }
+}
+
+function cookiesOf(request: Request): Map<string, string> {
+  const pairs = (request.headers.cookie ?? '').split(';').map((pair) => {
+    const at = pair.indexOf('=')
+    return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()] as const
+  })
+  return new Map(pairs.filter(([name]) => name !== ''))
+}

@@ -1,0 +1,131 @@
+/** The opened letter: its page, its content in a frame of its own, its files, and the whole as .eml. */
+import { createHash } from 'node:crypto'
+import { pipeline } from 'node:stream/promises'
+import { type Request, type Response, Router } from 'express'
+import type { OpenedLetter } from '../../methods/escrow/vault.ts'
+import { formToken, tokenMatches } from './gate.ts'
+import { lostAnswer } from './gone.ts'
+import { contentHeaders, downloadHeaders } from './headers.ts'
+import { type Parts, senderOf } from './parts.ts'
+import type { LetterContent, LetterFile } from './reading/content.ts'
+import { attachmentDisposition, safeFileName, visible } from './reading/file-name.ts'
+import { linkify } from './reading/linkify.ts'
+import type { LetterBody } from './views.ts'
+
+type Open = {
+  readonly request: Request
+  readonly response: Response
+  readonly session: string
+  readonly cookie: string
+  readonly opened: OpenedLetter
+}
+
+/** `/letter/:session` and what hangs below it. Every request asks the vault anew, so a recall works at once. */
+export function letterPages(parts: Parts): Router {
+  const { vault, answers, cookies, views, reader } = parts
+  const router = Router()
+  const lost = lostAnswer(parts)
+
+  /** Runs `then` for a browser that may read; leads any other to where it stands. */
+  const opened = (path: string, then: (open: Open) => Promise<void>) =>
+    router.get(path, async (request, response) => {
+      const session = String(request.params.session)
+      const cookie = cookies.read(request, session)
+      const stage = cookie === undefined ? undefined : await vault.session(cookie)
+      if (cookie === undefined || stage === undefined) return lost(request, response)
+      if (stage.stage === 'code') return response.redirect(303, `/c/${session}`)
+      const letter = await vault.read(cookie)
+      if (letter === undefined) return lost(request, response)
+      return then({ request, response, session, cookie, opened: letter })
+    })
+
+  opened('/letter/:session', async ({ request, response, session, cookie, opened: letter }) => {
+    const { outside } = letter
+    const content = await reader.letter(keyOf(cookie), letter)
+    const words = answers.words(request, outside.language)
+    const subject = visible(letter.subject)
+    const body = bodyOf(content, request.query.view === 'text')
+    const frame = { title: subject || words.t.letter.noSubject, words, reference: outside.reference, wide: true }
+    const read = content === 'unreadable' ? nothing : content
+    return answers.page({ request, response, status: 200 }, 'letter', frame, {
+      ...senderOf(outside),
+      ...{ action: `/letter/${session}`, token: formToken('close', cookie), subject, body, label: words.t.label[outside.label] },
+      ...{ to: read.to, cc: read.cc, files: read.files.map(shownFile), shortened: read.shortened },
+      ...{ writtenAt: read.date ?? outside.createdAt, expiresAt: outside.expiresAt },
+    })
+  })
+
+  opened('/letter/:session/content', async ({ request, response, cookie, opened: letter }) => {
+    const content = await reader.letter(keyOf(cookie), letter)
+    if (content === 'unreadable' || content.html === null) return answers.error({ request, response, status: 404 }, 'notFound')
+    const words = answers.words(request, letter.outside.language)
+    response.set(contentHeaders(views))
+    return answers.html(
+      { request, response, status: 200 },
+      views.content(content.html, visible(letter.subject) || words.t.letter.body, words),
+    )
+  })
+
+  opened('/letter/:session/file/:number', async ({ request, response, opened: letter }) => {
+    const number = String(request.params.number)
+    const file = /^\d{1,4}$/.test(number) ? await reader.file(letter, Number(number)) : 'no-such-file'
+    if (typeof file === 'string') return answers.error({ request, response, status: 404 }, 'notFound')
+    response.set(downloadHeaders(attachmentDisposition(file.name), file.bytes.length))
+    response.end(request.method === 'HEAD' ? undefined : file.bytes)
+  })
+
+  opened('/letter/:session/letter.eml', async ({ request, response, opened: letter }) => {
+    const words = answers.words(request, letter.outside.language)
+    const name = safeFileName(visible(letter.subject, 80)) || words.t.letter.noSubject
+    response.set(downloadHeaders(attachmentDisposition(`${name}.eml`), letter.size))
+    if (request.method === 'HEAD') return void response.end()
+    // A download that breaks off, on either side, ends the connection: the browser must not take half a letter for a whole one.
+    await pipeline(letter.content(), response).catch((error: unknown) =>
+      parts.log.warn({ err: error }, 'the download of a letter broke off'),
+    )
+  })
+
+  router.post('/letter/:session/close', async (request, response) => {
+    const { session } = request.params
+    const cookie = cookies.read(request, session)
+    if (cookie !== undefined) {
+      if (!tokenMatches(request, 'close', cookie)) return answers.error({ request, response, status: 403 }, 'refused')
+      reader.forget(keyOf(cookie))
+      await vault.leave(cookie)
+    }
+    cookies.clear(response, session)
+    return response.redirect(303, '/closed')
+  })
+
+  return router
+}
+
+/** Under which a session's letter is kept in memory: not the cookie itself. */
+const keyOf = (cookie: string) => createHash('sha256').update(cookie).digest('base64url')
+
+const nothing: Pick<LetterContent, 'to' | 'cc' | 'files' | 'shortened' | 'date'> = {
+  to: [],
+  cc: [],
+  files: [],
+  shortened: false,
+  date: null,
+}
+
+function bodyOf(content: LetterContent | 'unreadable', asText: boolean): LetterBody {
+  if (content === 'unreadable') return { kind: 'unreadable' }
+  if (content.html === null || asText) return { kind: 'text', pieces: linkify(content.text), designed: content.html !== null }
+  return { kind: 'html', height: heightOf(content.html, content.text), withheld: content.withheld }
+}
+
+/** `PDF` says more than `application/pdf`; without an ending the declared type has to do. */
+const shownFile = ({ number, name, type, size }: LetterFile) => {
+  const ending = /\.([a-z0-9]{1,5})$/i.exec(name)?.[1]
+  return { number, name, kind: ending?.toUpperCase() ?? type, size }
+}
+
+/** A sandboxed frame cannot size itself: a guess from what is in it. */
+function heightOf(html: string, text: string): '' | 'tall' | 'full' {
+  const weight = text.length + 60 * (html.split(/<(?:br|p|tr|li|div)\b/).length - 1) + (html.includes('<img') ? 1500 : 0)
+  if (weight < 700) return ''
+  return weight < 2500 ? 'tall' : 'full'
+}
