@@ -144,7 +144,11 @@ export const table = {
   'limits.deliveries': now('20', kind.count, 'Attempts at once.'),
   'limits.codePerMinute': now('1', kind.count, 'Code mails per minute to one address.'),
   'limits.codePerHour': now('5', kind.count, 'Code mails per hour to one address.'),
-  'limits.portalFailures': now('60', kind.count, 'Unknown links and wrong codes of one client address in 10 minutes before the portal makes it wait.'),
+  'limits.portalFailures': now(
+    '60',
+    kind.count,
+    'Unknown links and wrong codes of one client address in 10 minutes before the portal makes it wait.',
+  ),
   'rates.sender': later('', kind.text, 'Above how many messages an hour of one sender an alert goes out.'),
   'log.level': now(
     'info',
