@@ -18,6 +18,7 @@ const order: readonly (readonly string[])[] = [
   ['web'],
   ['demo'],
   ['cli'],
+  ['gateway.ts'],
   ['main.ts'],
 ]
 

@@ -1,5 +1,4 @@
-/** Shows the settings to people: docs/settings.md, and the values in force with the source of each. */
-import type { Sources } from './settings.ts'
+/** Writes docs/settings.md from the settings table. */
 import { type Entry, environmentName, keys, table } from './settings-table.ts'
 
 /** The whole of docs/settings.md. */
@@ -55,12 +54,3 @@ const laterPreface = [
   'Only the default is accepted; any other value ends the program with exit code 78.',
   '',
 ]
-
-/** What `settings print` shows: each setting, its value as it was written and its source. A password inside a location is masked. */
-export function settingsInForce(sources: Sources): readonly { readonly key: string; readonly value: string; readonly source: string }[] {
-  return keys.map((key) => {
-    const entry: Entry<unknown> = table[key]
-    const { from, text } = sources[key]
-    return { key, value: entry.secret ? text.replace(/\/\/[^/@]*@/, '//•••@') : text, source: from }
-  })
-}

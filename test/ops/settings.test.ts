@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { packageRoot } from '../../src/ops/package-root.ts'
 import { defaultSettings, describeProblem, loadSettings, pathOf, type Settings, type Sources } from '../../src/ops/settings.ts'
-import { settingsInForce, settingsMarkdown } from '../../src/ops/settings-docs.ts'
+import { settingsMarkdown } from '../../src/ops/settings-docs.ts'
+import { printedSettings, settingsInForce } from '../../src/ops/settings-print.ts'
 import { environmentName } from '../../src/ops/settings-table.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'settings-'))
@@ -254,6 +255,15 @@ describe('what people are shown', () => {
     assert.deepEqual(row('organisation.domains'), { key: 'organisation.domains', value: '["a.example"]', source: `${file}:2` })
     assert.deepEqual(row('notice.from'), { key: 'notice.from', value: 'letters@a.example', source: 'default' })
     assert.deepEqual(row('retry.delayNotice'), { key: 'retry.delayNotice', value: '1h', source: 'default' })
+  })
+
+  test('printed settings stand in columns, and bad ones say why', () => {
+    const printed = printedSettings(written('hostname: gate.example\n'), {})
+    assert.match(printed.text, /^hostname +gate\.example +.*yaml:1$/m)
+    assert.match(printed.text, /^smtp\.implicitTlsListen +– +default$/m)
+    const refused = printedSettings(written('hostnam: x\n'), {})
+    assert.equal(refused.kind, 'bad')
+    assert.match(refused.text, /hostnam is not a setting; did you mean hostname\?/)
   })
 
   test('a password in a location is masked', () => {
