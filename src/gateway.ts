@@ -107,7 +107,7 @@ async function compose(settings: Settings, log: Logger, clock: Clock, atEnd: (cl
   }
 
   const certificate = await smtpCertificate(settings)
-  const submission = createSubmission({ settings, spool, db, users: createUsers({ db, clock }), clock, log, certificate: () => certificate })
+  const submission = createSubmission({ settings, spool, users: createUsers({ db, clock, settings }), clock, log, certificate: () => certificate })
   atEnd(() => submission.close(0))
   const at = await listening('smtp.listen', () => submission.listen())
   return {

@@ -2,7 +2,11 @@
 import type { Command } from 'commander'
 import { findMessages, listLetters, listMessages, listQueue, type MessageFilter, type MessageTrace, type RecipientTrace } from '../delivery/trace.ts'
 import { CommandError } from '../ops/errors.ts'
-import { explainRecipient } from '../delivery/explain.ts'
+import { methods } from '../methods/index.ts'
+import { systemClock } from '../ops/clock.ts'
+import { explanationText } from '../routing/explain-text.ts'
+import { readExplanations } from '../routing/explanations.ts'
+import { policyStore } from '../routing/store.ts'
 import type { Db } from '../store/db.ts'
 import { command, type Common } from './command.ts'
 import { withDatabase, settingsOf } from './open.ts'
@@ -76,11 +80,13 @@ async function waiting(db: Db, { json }: Common): Promise<void> {
 
 async function explain(db: Db, name: string, { json, to }: Common & { to?: string }): Promise<void> {
   const messages = await found(db, name)
-  const wanted = messages.flatMap((message) => message.recipients.filter((one) => to === undefined || one.to.toLowerCase() === to.toLowerCase()).map((recipient) => ({ message, recipient })))
-  if (wanted.length === 0) throw new CommandError('badData', `${name} has no recipient ${to}; its recipients: ${messages.flatMap(({ recipients }) => recipients.map((one) => one.to)).join(', ')}`)
-  const explanations = await Promise.all(wanted.map(({ message, recipient }) => explainRecipient(db, message, recipient)))
-  if (json) return printJson(explanations.length === 1 ? explanations[0]?.json : explanations.map((one) => one.json))
-  print(explanations.map((one) => one.text).join('\n\n'))
+  const explanations = await readExplanations({ db, policies: policyStore(db, systemClock, methods) }, name, to)
+  if (explanations.length === 0) {
+    const recipients = messages.flatMap((message) => message.recipients.map((one) => one.to))
+    throw new CommandError('badData', `${name} has no recipient ${to}; its recipients: ${recipients.join(', ')}`)
+  }
+  if (json) return printJson(explanations.length === 1 ? explanations[0] : explanations)
+  print(explanations.map((explanation) => explanationText(explanation)).join('\n\n'))
 }
 
 async function found(db: Db, name: string): Promise<MessageTrace[]> {
