@@ -11,7 +11,13 @@ import type { Outcome } from '../mail/outcome.ts'
  * - route: the organisation's own route: what `delivery.routes` says for the domain, else as notice.
  */
 export type Need =
-  | { readonly kind: 'forced'; readonly level: 'encrypted' | 'verified' | 'authenticated' | 'dane' | 'pinned'; readonly min?: 'TLSv1.2' | 'TLSv1.3'; readonly pin?: readonly string[]; readonly patience?: number }
+  | {
+      readonly kind: 'forced'
+      readonly level: 'encrypted' | 'verified' | 'authenticated' | 'dane' | 'pinned'
+      readonly min?: 'TLSv1.2' | 'TLSv1.3'
+      readonly pin?: readonly string[]
+      readonly patience?: number
+    }
   | { readonly kind: 'opportunistic' }
   | { readonly kind: 'notice' }
   | { readonly kind: 'route' }
@@ -20,7 +26,12 @@ export type Shipment = {
   readonly domain: string
   readonly need: Need
   readonly reversePath: string
-  readonly recipients: readonly { readonly id: string; readonly address: string; readonly orcpt?: string; readonly notify: readonly Notify[] }[]
+  readonly recipients: readonly {
+    readonly id: string
+    readonly address: string
+    readonly orcpt?: string
+    readonly notify: readonly Notify[]
+  }[]
   readonly envelope: Pick<Envelope, 'ret' | 'envid' | 'body' | 'smtpUtf8'>
   /** Bytes, for SIZE=. */
   readonly size: number
