@@ -186,17 +186,17 @@ CREATE TABLE letter_visit (
   kind TEXT NOT NULL                   -- visit | continue | read | not-me
 );
 
--- Keys of recipients.
+-- Keys of recipients: one an address; a key with several addresses has a row for each.
 CREATE TABLE pgp_key (
-  fingerprint TEXT PRIMARY KEY,
-  address TEXT NOT NULL,
+  address TEXT PRIMARY KEY,            -- lower case
+  fingerprint TEXT NOT NULL,
   armored TEXT NOT NULL,
   trust TEXT NOT NULL,                 -- direct | approved
   source TEXT NOT NULL,
   imported_at BIGINT NOT NULL,
   expires_at BIGINT
 );
-CREATE INDEX pgp_key_address ON pgp_key (address);
+CREATE INDEX pgp_key_fingerprint ON pgp_key (fingerprint);
 
 -- People and machines that may submit with AUTH.
 CREATE TABLE smtp_user (

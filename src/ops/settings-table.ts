@@ -141,6 +141,11 @@ export const table = {
     'How long one DATA may take; below the 10 minutes after which clients send twice (RFC 1047).',
   ),
   'limits.inlineContent': now('64KiB', kind.size, 'Sealed messages up to this size are kept with their row, larger ones as files.'),
+  'limits.pgpMessageSize': now(
+    '50MiB',
+    kind.size,
+    'Larger messages are not encrypted with PGP: the ciphertext is held in memory while it is sent.',
+  ),
   'limits.deliveries': now('20', kind.count, 'Attempts at once.'),
   'limits.codePerMinute': now('1', kind.count, 'Code mails per minute to one address.'),
   'limits.codePerHour': now('5', kind.count, 'Code mails per hour to one address.'),
