@@ -100,7 +100,7 @@ function readMember(word: string, item: Tree, report: Report): Pattern | undefin
   const pattern = readPattern(word)
   if (pattern !== undefined) return pattern
   const everybody = word === '*' || word === '*@*'
-  const below = /^[^@]*@\*\.|^\*@/.test(word)
+  const below = /^[^@]*@\*\.|^[^@]*\*[^@]*@/.test(word)
   report(
     item.at,
     `${quote(word)} is neither an address nor a domain`,

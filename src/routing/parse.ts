@@ -38,13 +38,13 @@ function readPolicy(source: string, root: Tree, methods: MethodWords, report: Re
     return undefined
   }
   const words = ['version', 'groups', 'rules', 'default']
-  // Read on with the known keys, so that one check shows all mistakes.
-  fields(root, { what: 'policy', words, later: later.policy }, report)
+  // Read on with the known keys, so that one check shows all mistakes; what a mistyped key was to be is not missed as well.
+  const known = fields(root, { what: 'policy', words, later: later.policy }, report)
   const part = (name: string) => root.entries.find(({ key }) => key === name)
   checkVersion(part('version')?.value, root, report)
   const groups = readGroups(part('groups')?.value, report)
   const rules = readRules(part('rules')?.value, { groups, methods, report })
-  if (part('rules') === undefined && part('default') === undefined)
+  if (known && !known.has('rules') && !known.has('default'))
     report(root.at, 'the policy has neither rules nor default', 'write at least default: { deliver: [tls, escrow] }')
   return {
     revision: 0,
@@ -101,10 +101,10 @@ function readRules(tree: Tree | undefined, context: Context): Rule[] {
 function readRule(item: Tree, names: Map<string, number>, context: Context): Rule | undefined {
   const { groups, methods, report } = context
   const shape = { what: 'rule', words: ['name', 'when', 'deliver'], later: later.rule }
-  fields(item, shape, report)
+  const known = fields(item, shape, report)
   if (item.kind !== 'map') return undefined
   const part = (name: string) => item.entries.find(({ key }) => key === name)?.value
-  const missing = shape.words.filter((word) => part(word) === undefined)
+  const missing = known ? shape.words.filter((word) => !known.has(word)) : []
   for (const word of missing) report(item.at, `the rule has no ${word}`, missingHint[word])
   const name = readName(part('name'), names, report)
   const when = part('when')

@@ -15,7 +15,8 @@ export type Patterns = {
 /** Read `max@lab.example`, `lab.example` or `*.lab.example`; undefined when it is none of them. */
 export function readPattern(text: string): Pattern | undefined {
   if (text.includes('@')) {
-    const address = parseAddress(text)
+    // A star is a legal character of a local part, but nobody means it so.
+    const address = text.includes('*') ? undefined : parseAddress(text)
     return address === undefined ? undefined : { kind: 'address', value: folded(address) }
   }
   const below = text.startsWith('*.')

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { defaultPolicyText } from '../../src/routing/default-policy.ts'
+import { lint } from '../../src/routing/lint.ts'
+import { policyOf } from './world.ts'
+
+const clear = '{ opportunistic: { i-understand: may travel unencrypted } }'
+const warnings = (text: string) => lint(policyOf(text)).map(({ line, text }) => `${line}: ${text}`)
+const rulesOf = (...list: readonly string[]) =>
+  `version: 1\ngroups: { banks: [a.example, b.example] }\nrules:\n  - { name: used, when: { to: group:banks, subject-tag: [x] }, deliver: [tls] }\n${list.map((rule) => `  - ${rule}\n`).join('')}default: { deliver: [tls] }\n`
+
+describe('lint', () => {
+  test('has nothing to say of the default policy', () => assert.deepEqual(warnings(defaultPolicyText), []))
+
+  test('shows a group that no rule uses', () =>
+    assert.deepEqual(
+      warnings(
+        'version: 1\ngroups:\n  a: [x.example]\n  b: [y.example]\nrules: [{ name: r, when: { not: { to: group:b } }, deliver: [tls] }]\ndefault: { deliver: [tls] }\n',
+      ),
+      ['3: group "a" is used by no rule'],
+    ))
+
+  const shadowed: readonly (readonly [string, string, boolean])[] = [
+    ['{ to: lab.example }', '{ to: max@lab.example }', true],
+    ['{ to: lab.example }', '{ to: [max@lab.example, ann@lab.example] }', true],
+    ['{ to: lab.example }', '{ to: [max@lab.example, ann@else.example] }', false],
+    ['{ to: lab.example }', '{ to: "*.lab.example" }', false],
+    ['{ to: "*.example" }', '{ to: lab.example }', true],
+    ['{ to: "*.example" }', '{ to: "*.lab.example" }', true],
+    ['{ to: lab.example }', '{ from: lab.example }', false],
+    ['{ to: lab.example }', '{ to: lab.example, subject-tag: secure }', true],
+    ['{ to: lab.example, subject-tag: secure }', '{ to: lab.example }', false],
+    ['{ to: lab.example, subject-tag: secure }', '{ subject-tag: secure, to: max@lab.example, is: encrypted }', true],
+    ['{ subject-tag: [secure, portal] }', '{ subject-tag: portal }', true],
+    ['{ subject-tag: portal }', '{ subject-tag: [secure, portal] }', false],
+    ['{ any: [{ to: lab.example }, { is: encrypted }] }', '{ to: lab.example }', true],
+    ['{ to: "*.example" }', '{ any: [{ to: lab.example }, { to: bank.example }] }', true],
+    ['{ to: "*.example" }', '{ any: [{ to: lab.example }, { is: encrypted }] }', false],
+    ['{ not: { to: max@lab.example } }', '{ not: { to: lab.example } }', true],
+    ['{ not: { to: lab.example } }', '{ not: { to: max@lab.example } }', false],
+    ['{ to: group:banks }', '{ to: a.example }', true],
+  ]
+  for (const [wide, narrow, expected] of shadowed)
+    test(`${narrow} after ${wide} ${expected ? 'is never' : 'may be'} reached`, () => {
+      const found = warnings(rulesOf(`{ name: wide, when: ${wide}, deliver: [tls] }`, `{ name: narrow, when: ${narrow}, deliver: [pgp] }`))
+      assert.deepEqual(found, expected ? ['6: rule "narrow" is never reached: rule "wide" in line 5 matches all its mail first'] : [])
+    })
+
+  test('shows steps that are never tried, and the same step twice', () => {
+    assert.deepEqual(warnings(rulesOf(`{ name: r, when: { to: lab.example }, deliver: [${clear}, escrow] }`)), [
+      '5: escrow is never tried: opportunistic before it ends every delivery',
+    ])
+    assert.deepEqual(warnings(rulesOf('{ name: r, when: { to: lab.example }, deliver: [tls, pgp, tls] }')), [
+      '5: tls stands in this list twice with the same options',
+    ])
+    assert.deepEqual(warnings(rulesOf('{ name: r, when: { to: lab.example }, deliver: [tls, pgp, { tls: { level: encrypted } }] }')), [])
+  })
+
+  test('shows what a policy without the sensible rules would do to automatic and encrypted mail', () => {
+    const found = warnings('version: 1\ndefault: { deliver: [tls, pgp, escrow] }\n')
+    assert.equal(found.length, 3)
+    assert.match(found[0] ?? '', /automatic mail .* can become a letter/)
+    assert.match(found.join(), /already encrypted/)
+    assert.deepEqual(warnings('version: 1\ndefault: { deliver: [tls] }\n'), [])
+  })
+
+  test('shows a default that may send in clear, and a missing default', () => {
+    assert.match(warnings(`version: 1\ndefault: { deliver: [tls, ${clear}] }\n`)[0] ?? '', /any mail may travel unencrypted/)
+    assert.match(warnings('version: 1\nrules: [{ name: r, when: { to: lab.example }, deliver: [tls] }]\n')[0] ?? '', /no default/)
+  })
+})

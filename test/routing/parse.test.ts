@@ -1,0 +1,315 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { defaultPolicyText } from '../../src/routing/default-policy.ts'
+import { parsePolicy } from '../../src/routing/parse.ts'
+import { methods } from './methods.ts'
+import { policyOf, problemsOf } from './world.ts'
+
+const rest = 'default:\n  deliver: [tls, escrow]\n'
+/** A policy of one rule whose `when` and `deliver` begin in columns 11 and 14 of lines 4 and 5. */
+const rule = (when: string, deliver = '[tls]', head = '') =>
+  `version: 1\n${head}rules:\n  - name: first\n    when: ${when}\n    deliver: ${deliver}\n${rest}`
+
+describe('parsePolicy', () => {
+  test('reads a policy into one value with the lines of its parts', () => {
+    const policy = policyOf(`version: 1
+groups:
+  banks: [bank-a.example, "*.sparkasse.example"]
+rules:
+  - name: banks
+    when: { to: group:banks }
+    deliver: [{ tls: { level: authenticated } }]
+
+  - name: portal
+    when: { subject-tag: [portal], from: hr@org.example }
+    deliver: [escrow]
+default:
+  deliver: [tls, pgp]
+`)
+    assert.deepEqual(
+      policy.groups.map(({ name, line }) => [name, line]),
+      [['banks', 3]],
+    )
+    assert.deepEqual(
+      policy.rules.map(({ name, line }) => [name, line]),
+      [
+        ['banks', 5],
+        ['portal', 9],
+      ],
+    )
+    assert.deepEqual(policy.default.line, 12)
+    assert.deepEqual(policy.rules[0]?.steps, [{ method: 'tls', options: { level: 'authenticated' }, line: 7, column: 17 }])
+    assert.equal(policy.rules[1]?.when.kind, 'all')
+    assert.match(policy.fingerprint, /^[0-9a-f]{12}$/)
+    assert.equal(policy.revision, 0)
+  })
+
+  test('gives a bare word its default options and an empty mapping the same', () => {
+    const [bare, empty, nothing] = ['[escrow]', '[{ escrow: {} }]', '[{ escrow: }]'].map(
+      (deliver) => policyOf(rule('{ is: dsn }', deliver)).rules[0]?.steps[0]?.options,
+    )
+    assert.deepEqual(bare, { proof: 'code' })
+    assert.deepEqual(empty, bare)
+    assert.deepEqual(nothing, bare)
+  })
+
+  test('reads the default policy, in which automatic and encrypted mail never meet escrow', () => {
+    const policy = policyOf(defaultPolicyText)
+    assert.deepEqual(
+      policy.rules.map(({ name, steps }) => [name, steps.map(({ method }) => method)]),
+      [
+        ['automatic-mail', ['tls', 'opportunistic']],
+        ['already-encrypted', ['tls', 'opportunistic']],
+      ],
+    )
+    assert.deepEqual(
+      policy.default.steps.map(({ method }) => method),
+      ['tls', 'pgp', 'smime', 'escrow'],
+    )
+  })
+
+  test('reads a policy with Windows line ends and a byte-order mark, at the same places', () => {
+    const policy = policyOf(`\uFEFF${rule('{ is: dsn }').replaceAll('\n', '\r\n')}`)
+    assert.equal(policy.rules[0]?.line, 3)
+  })
+
+  test('reports all mistakes of a text at once, in reading order', () => {
+    const problems = problemsOf(
+      'version: 2\nrules:\n  - name: a\n    when: { too: x.example }\n    deliver: [tsl]\ndefault: { deliver: [nothing] }\n',
+    )
+    assert.deepEqual(
+      problems.map(({ line }) => line),
+      [1, 4, 5, 6],
+    )
+  })
+})
+
+/** what, text, line, column, words of the message, words of the hint */
+const mistakes: readonly (readonly [string, string, number, number, RegExp, RegExp?])[] = [
+  ['an empty text', '', 1, 1, /expected a policy, found nothing/, /version: 1/],
+  ['a list', '- a', 1, 1, /expected a policy, found a list/],
+  ['no version', rest, 1, 1, /version is missing/, /version: 1/],
+  ['another version', `version: 2\n${rest}`, 1, 10, /expected version 1, found the number 2/],
+  ['a version in quotes', `version: "1"\n${rest}`, 1, 10, /expected version 1, found "1"/],
+  ['no rules and no default', 'version: 1\n', 1, 1, /neither rules nor default/, /default/],
+  ['a mistyped key', `version: 1\nrulse: []\n${rest}`, 2, 1, /policy key "rulse" is unknown/, /did you mean "rules"/],
+  ['detectors', `version: 1\ndetectors: {}\n${rest}`, 2, 1, /detectors is not available in this version/],
+  ['tests', `version: 1\ntests: []\n${rest}`, 2, 1, /tests is not available in this version/],
+  ['overrides', `version: 1\noverrides: []\n${rest}`, 2, 1, /overrides is not available in this version/],
+  ['observe', `version: 1\nobserve: true\n${rest}`, 2, 1, /observe is not available in this version/],
+  ['a key written twice', `version: 1\nversion: 1\n${rest}`, 2, 1, /"version" is written twice/, /line 1/],
+  ['broken YAML', `version: 1\nrules: [\n${rest}`, 3, 1, /not valid YAML/],
+  ['a tab as indentation', 'version: 1\nrules:\n\t- name: a\n', 3, 1, /not valid YAML: .*tab/i],
+  ['an alias', `version: 1\nrules: &r []\nx: *r\n${rest}`, 2, 11, /anchors \(&r\) are not used/],
+  ['a tag', `version: !!int 1\n${rest}`, 1, 16, /tags .* are not used/],
+  ['two documents', `version: 1\n${rest}---\nversion: 1\n`, 4, 1, /not valid YAML/],
+  ['a %YAML directive', `%YAML 1.1\n---\nversion: 1\n${rest}`, 1, 1, /directives are not used/],
+  ['a key that is a list', `version: 1\n? [a]\n: 1\n${rest}`, 2, 3, /a key must be a word/],
+  ['groups as a list', `version: 1\ngroups: [a]\n${rest}`, 2, 9, /expected a mapping of group names/],
+  ['an empty group', `version: 1\ngroups:\n  a: []\n${rest}`, 3, 6, /group "a" is empty/],
+  ['a group without members', `version: 1\ngroups:\n  a:\n${rest}`, 3, 5, /expected a domain or an address, found nothing/],
+  ['a group in a group', `version: 1\ngroups:\n  a: [x.example]\n  b: [group:a]\n${rest}`, 4, 7, /a group cannot contain "group:a"/],
+  [
+    'a group with a bad member',
+    `version: 1\ngroups:\n  a: [x.example, "not a domain"]\n${rest}`,
+    3,
+    18,
+    /"not a domain" is neither an address nor a domain/,
+  ],
+  ['a group written twice', `version: 1\ngroups:\n  a: [x.example]\n  a: [y.example]\n${rest}`, 4, 3, /"a" is written twice/, /line 3/],
+  ['a group with a bad name', `version: 1\ngroups:\n  "a:b": [x.example]\n${rest}`, 3, 3, /"a:b" is no name for a group/],
+  ['rules as a mapping', `version: 1\nrules: { name: a }\n${rest}`, 2, 8, /expected a list of rules/, /dash/],
+  ['a rule that is a word', `version: 1\nrules: [tls]\n${rest}`, 2, 9, /expected a mapping of name, when or deliver, found "tls"/],
+  ['a rule without name', `version: 1\nrules:\n  - when: { is: dsn }\n    deliver: [tls]\n${rest}`, 3, 5, /the rule has no name/],
+  ['a rule without when', `version: 1\nrules:\n  - name: a\n    deliver: [tls]\n${rest}`, 3, 5, /the rule has no when/, /default/],
+  ['a rule without deliver', `version: 1\nrules:\n  - name: a\n    when: { is: dsn }\n${rest}`, 3, 5, /the rule has no deliver/],
+  ['a rule named default', rule('{ is: dsn }').replace('first', 'default'), 3, 11, /cannot be called default/],
+  [
+    'a rule named like another',
+    `version: 1\nrules:\n  - { name: a, when: { is: dsn }, deliver: [tls] }\n  - { name: a, when: { is: dsn }, deliver: [tls] }\n${rest}`,
+    4,
+    13,
+    /rule called "a" stands already in line 3/,
+  ],
+  [
+    'a rule with a number as name',
+    rule('{ is: dsn }').replace('first', '7'),
+    3,
+    11,
+    /expected the name of the rule, found the number 7/,
+    /quotes/,
+  ],
+  [
+    'a mistyped key of a rule',
+    `version: 1\nrules:\n  - name: a\n    whenn: {}\n    deliver: [tls]\n${rest}`,
+    4,
+    5,
+    /rule key "whenn" is unknown/,
+    /"when"/,
+  ],
+  [
+    'also-to',
+    `version: 1\nrules:\n  - name: a\n    when: { is: dsn }\n    deliver: [tls]\n    also-to: j@org.example\n${rest}`,
+    6,
+    5,
+    /also-to is not available in this version/,
+  ],
+  ['an empty when', rule('{}'), 4, 11, /a condition needs one of from/, /default/],
+  ['a when that is a word', rule('always'), 4, 11, /expected a mapping of from, header-from, to, .* found "always"/],
+  ['a mistyped condition', rule('{ form: a@org.example }'), 4, 13, /condition key "form" is unknown/, /did you mean "from"/],
+  ['header', rule('{ header: { Sensitivity: private } }'), 4, 13, /header is not available in this version/],
+  ['detect', rule('{ any: [{ detect: [iban] }] }'), 4, 21, /detect is not available in this version/],
+  ['size', rule('{ size: 5MiB }'), 4, 13, /size is not available in this version/],
+  ['authenticated-as', rule('{ authenticated-as: ann }'), 4, 13, /authenticated-as is not available in this version/],
+  ['client', rule('{ client: 10.0.0.0/8 }'), 4, 13, /client is not available in this version/],
+  ['is: calendar', rule('{ is: [dsn, calendar] }'), 4, 23, /is: calendar is not available in this version/],
+  ['is: signed', rule('{ is: signed }'), 4, 17, /is: signed is not available in this version/],
+  ['is: forwarded', rule('{ is: forwarded }'), 4, 17, /is: forwarded is not available in this version/],
+  ['a mistyped trait', rule('{ is: auto-submited }'), 4, 17, /is: "auto-submited" is unknown/, /"auto-submitted"/],
+  [
+    'an unknown group',
+    rule('{ to: group:bank }', '[tls]', 'groups: { banks: [x.example] }\n'),
+    5,
+    17,
+    /group "bank" is unknown/,
+    /did you mean "banks"/,
+  ],
+  ['a group where there are none', rule('{ to: group:banks }'), 4, 17, /group "banks" is unknown/, /no groups/],
+  [
+    'a group without its prefix',
+    rule('{ to: banks }', '[tls]', 'groups: { banks: [x.example] }\n'),
+    5,
+    17,
+    /"banks" is a group/,
+    /group:banks/,
+  ],
+  ['everybody as a pattern', rule('{ to: "*" }'), 4, 17, /"\*" is neither an address nor a domain/, /default/],
+  ['a pattern below with an at sign', rule('{ to: "*@lab.example" }'), 4, 17, /neither an address nor a domain/, /write the domain alone/],
+  ['an address with two at signs', rule('{ to: a@b@c.example }'), 4, 17, /neither an address nor a domain/],
+  ['an empty list of addresses', rule('{ to: [] }'), 4, 17, /empty list/],
+  ['a number as an address', rule('{ to: [lab.example, 7] }'), 4, 31, /found the number 7/, /quotes/],
+  ['an empty list of tags', rule('{ subject-tag: [] }'), 4, 26, /empty list/],
+  ['an empty list of alternatives', rule('{ any: [] }'), 4, 18, /empty list/],
+  ['a tag in YAML brackets', rule('{ subject-tag: [[secure]] }'), 4, 27, /expected a tag, found a list/],
+  ['a mistake inside not', rule('{ not: { from: "" } }'), 4, 26, /found nothing/],
+  ['a mistyped step', rule('{ is: dsn }', '[tls, pgpp]'), 5, 20, /step "pgpp" is unknown/, /did you mean "pgp"/],
+  ['hold', rule('{ is: dsn }', '[{ hold: { approvers: [a] } }]'), 5, 17, /hold is not available in this version/],
+  ['a method that is not for policies', rule('{ is: dsn }', '[route]'), 5, 15, /step "route" is unknown/],
+  ['no steps', rule('{ is: dsn }', '[]'), 5, 14, /deliver needs at least one step/],
+  ['deliver without a value', rule('{ is: dsn }', ''), 5, 14, /deliver needs at least one step/],
+  [
+    'two methods in one step',
+    rule('{ is: dsn }', '[{ tls: {}, pgp: {} }]'),
+    5,
+    15,
+    /expected a step, found a mapping of 2 keys/,
+    /item of its own/,
+  ],
+  [
+    'options that are a word',
+    rule('{ is: dsn }', '[{ tls: verified }]'),
+    5,
+    22,
+    /expected the options of tls as a mapping, found "verified"/,
+  ],
+  ['a mistyped option', rule('{ is: dsn }', '[{ tls: { levle: verified } }]'), 5, 24, /option of tls "levle" is unknown/, /"level"/],
+  [
+    'an option that is not due',
+    rule('{ is: dsn }', '[{ pgp: { trust: direct } }]'),
+    5,
+    24,
+    /option trust of pgp is not available in this version/,
+    /write pgp alone/,
+  ],
+  ['an option of another method', rule('{ is: dsn }', '[{ escrow: { level: verified } }]'), 5, 27, /option of escrow "level" is unknown/],
+  [
+    'a bad value of an option',
+    rule('{ is: dsn }', '[{ tls: { level: perfect } }]'),
+    5,
+    31,
+    /option level of tls: expected encrypted, verified, authenticated, dane or pinned/,
+  ],
+  ['a bad duration', rule('{ is: dsn }', '[{ tls: { patience: soon } }]'), 5, 34, /option patience of tls: write a duration/],
+  [
+    'a bad item of an option',
+    rule('{ is: dsn }', '[{ tls: { pin: [mx.lab.example, "!"] } }]'),
+    5,
+    46,
+    /option pin\.1 of tls: write the SHA-256/,
+  ],
+  ['options that do not fit together', rule('{ is: dsn }', '[{ tls: { level: pinned } }]'), 5, 22, /level pinned needs pin/],
+  ['options of bounce', rule('{ is: dsn }', '[{ bounce: { text: no } }]'), 5, 27, /bounce has no option "text"/],
+  [
+    'opportunistic without its sentence',
+    rule('{ is: dsn }', '[opportunistic]'),
+    5,
+    15,
+    /may send mail in clear text, and must say so/,
+    /i-understand: may travel unencrypted/,
+  ],
+  ['opportunistic with another sentence', rule('{ is: dsn }', '[{ opportunistic: { i-understand: yes } }]'), 5, 48, /must say so/],
+  [
+    'the options of our own notices',
+    rule('{ is: dsn }', '[{ opportunistic: { notice: true } }]'),
+    5,
+    34,
+    /option of opportunistic "notice" is unknown/,
+  ],
+  ['a default that is a list', 'version: 1\ndefault: [tls]\n', 2, 10, /expected a mapping of deliver, found a list/],
+  ['a default without deliver', 'version: 1\ndefault: {}\n', 2, 1, /default has no deliver/],
+  ['a default with when', 'version: 1\ndefault: { when: { is: dsn }, deliver: [tls] }\n', 2, 12, /default key "when" is unknown/],
+]
+
+describe('a mistake is shown with its place, what was expected and a hint', () => {
+  for (const [what, text, line, column, message, hint] of mistakes)
+    test(what, () => {
+      const [first] = problemsOf(text)
+      assert.ok(first)
+      assert.match(first.text, message)
+      if (hint) assert.match(first.hint ?? '', hint)
+      assert.deepEqual([first.line, first.column], [line, column], first.text)
+    })
+})
+
+describe('a text that is meant to hurt', () => {
+  const started = () => performance.now()
+  const hostile: readonly (readonly [string, string, RegExp])[] = [
+    ['2 MiB', `# ${'x'.repeat(2 * 1024 * 1024)}`, /at most 1048576 \(1 MiB\)/],
+    ['brackets in brackets', '['.repeat(500_000), /nested too deeply/],
+    ['mappings in mappings', '{a: '.repeat(200_000), /nested too deeply/],
+    ['lists in lists on one line', '- '.repeat(300_000), /nested too deeply/],
+    ['explicit keys in keys', '? '.repeat(300_000), /nested too deeply/],
+    ['ever deeper indentation', Array.from({ length: 1000 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n'), /nested too deeply/],
+    ['aliases of aliases', `a: &a [x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: [*c, *c, *c]`, /anchors/],
+    ['merge keys', 'a: &a { b: 1 }\nc: { <<: *a }', /anchors/],
+  ]
+  for (const [what, text, message] of hostile)
+    test(`${what}: refused in little time`, () => {
+      const start = started()
+      assert.match(problemsOf(text)[0]?.text ?? '', message)
+      assert.ok(performance.now() - start < 2000)
+    })
+
+  test('fifty thousand different keys are compared in little time, and at most fifty mistakes shown', () => {
+    const start = started()
+    const text = Array.from({ length: 50_000 }, (_, index) => `k${index}: 1`).join('\n')
+    assert.equal(problemsOf(text).length, 50)
+    assert.ok(performance.now() - start < 3000)
+  })
+
+  test('a key called __proto__ is an unknown key like any other', () => {
+    assert.match(problemsOf(rule('{ is: dsn }', '[{ tls: { __proto__: { level: dane } } }]'))[0]?.text ?? '', /"__proto__" is unknown/)
+    assert.match(problemsOf('version: 1\n__proto__: { rules: [] }\n')[0]?.text ?? '', /"__proto__" is unknown/)
+  })
+
+  test('more than 5,000 rules are refused', () => {
+    const many = Array.from({ length: 5001 }, (_, index) => `  - { name: r${index}, when: { is: dsn }, deliver: [tls] }`).join('\n')
+    assert.ok(problemsOf(`version: 1\nrules:\n${many}\n${rest}`).some(({ text }) => /at most 5000/.test(text)))
+  })
+
+  test('a schema that forgets to refuse unknown options does not open a way for them', () => {
+    const loose = { ...methods, pgp: { ...methods.pgp, options: methods.pgp.options.loose() } }
+    const parsed = parsePolicy(rule('{ is: dsn }', '[{ pgp: { armour: no } }]'), loose)
+    assert.equal(parsed.kind, 'errors')
+  })
+})
