@@ -38,7 +38,10 @@ export type Gateway = {
 const hour = 3_600_000
 
 /** Start a gateway. Throws CommandError (69) with a sentence when something it needs is missing or taken. */
-export async function startGateway(settings: Settings, { log, clock = systemClock }: { readonly log: Logger; readonly clock?: Clock }): Promise<Gateway> {
+export async function startGateway(
+  settings: Settings,
+  { log, clock = systemClock }: { readonly log: Logger; readonly clock?: Clock },
+): Promise<Gateway> {
   const closers: (() => unknown)[] = []
   const stop = async (): Promise<void> => {
     for (const close of closers.reverse()) await close()
@@ -51,10 +54,17 @@ export async function startGateway(settings: Settings, { log, clock = systemCloc
   }
 }
 
-async function compose(settings: Settings, log: Logger, clock: Clock, atEnd: (close: () => unknown) => void, stop: () => Promise<void>): Promise<Gateway> {
+async function compose(
+  settings: Settings,
+  log: Logger,
+  clock: Clock,
+  atEnd: (close: () => unknown) => void,
+  stop: () => Promise<void>,
+): Promise<Gateway> {
   await mkdir(settings.data, { recursive: true, mode: 0o700 })
   const unlock = takeServingLock(join(settings.data, 'serving.lock'))
-  if (unlock === undefined) throw new CommandError('unavailable', `another letterlock serves ${settings.data}; stop it first, or set another \`data\` folder`)
+  if (unlock === undefined)
+    throw new CommandError('unavailable', `another letterlock serves ${settings.data}; stop it first, or set another \`data\` folder`)
   atEnd(unlock)
 
   const db = await openDatabase(settings)
@@ -78,10 +88,13 @@ async function compose(settings: Settings, log: Logger, clock: Clock, atEnd: (cl
   const built = buildMethods(parts)
   const delivery = {
     ...{ spoolParts, spool, settings, clock, log },
-    planFor: async (revision: number, facts: Parameters<typeof plan>[1]) => plan(((await policies.at(revision)) ?? (await policies.current())).policy, facts),
+    planFor: async (revision: number, facts: Parameters<typeof plan>[1]) =>
+      plan(((await policies.at(revision)) ?? (await policies.current())).policy, facts),
     attemptStep: (step: { method: string; options: unknown }, attempt: object) => {
       const name = step.method as MethodName
-      return built[name].attempt({ ...attempt, options: methods[name].options.parse(step.options) } as Parameters<(typeof built)[MethodName]['attempt']>[0])
+      return built[name].attempt({ ...attempt, options: methods[name].options.parse(step.options) } as Parameters<
+        (typeof built)[MethodName]['attempt']
+      >[0])
     },
   }
   const worker = await startWorker({ spoolParts, settings, clock, log, deliver: (group, signal) => deliverGroup(delivery, group, signal) })
@@ -107,7 +120,14 @@ async function compose(settings: Settings, log: Logger, clock: Clock, atEnd: (cl
   }
 
   const certificate = await smtpCertificate(settings)
-  const submission = createSubmission({ settings, spool, users: createUsers({ db, clock, settings }), clock, log, certificate: () => certificate })
+  const submission = createSubmission({
+    settings,
+    spool,
+    users: createUsers({ db, clock, settings }),
+    clock,
+    log,
+    certificate: () => certificate,
+  })
   atEnd(() => submission.close(0))
   const at = await listening('smtp.listen', () => submission.listen())
   return {
@@ -140,7 +160,8 @@ async function applyPolicyFile(policies: ReturnType<typeof policyStore>, setting
   const applied = await policies.applyFile(file)
   if (applied.kind === 'applied') log.info({ file, revision: applied.revision }, 'policy applied')
   if (applied.kind !== 'errors') return
-  for (const { line, column, text, hint } of applied.problems) log.error({ file, line, column, hint }, `policy.file is not applied, the policy in force stays: ${text}`)
+  for (const { line, column, text, hint } of applied.problems)
+    log.error({ file, line, column, hint }, `policy.file is not applied, the policy in force stays: ${text}`)
 }
 
 async function smtpCertificate(settings: Settings): Promise<Certificate> {
@@ -149,14 +170,21 @@ async function smtpCertificate(settings: Settings): Promise<Certificate> {
   try {
     return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') }
   } catch (error) {
-    throw new CommandError('settings', `smtp.tls.cert and smtp.tls.key cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new CommandError(
+      'settings',
+      `smtp.tls.cert and smtp.tls.key cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
 }
 
 type Address = { readonly host: string; readonly port: number }
 const shown = ({ host, port }: Address): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
 
-function greeting(settings: Settings, smtp: { readonly plain: readonly Address[]; readonly implicit: readonly Address[] }, portal: Address): string[] {
+function greeting(
+  settings: Settings,
+  smtp: { readonly plain: readonly Address[]; readonly implicit: readonly Address[] },
+  portal: Address,
+): string[] {
   const open = settings['organisation.domains'].length === 0
   return [
     `Letterlock is serving ${settings['organisation.name'] || settings.hostname}.`,
@@ -165,6 +193,10 @@ function greeting(settings: Settings, smtp: { readonly plain: readonly Address[]
     `  readiness   http://${shown(settings['metrics.listen'])}/readyz`,
     `  data        ${settings.data}`,
     '  console     the admin console is not available in this version; use the `letterlock` commands',
-    ...(open ? ['  Relaying for this machine only: no organisation.domains yet. Try `npm run demo`, or `letterlock setup` (not available in this version).'] : []),
+    ...(open
+      ? [
+          '  Relaying for this machine only: no organisation.domains yet. Try `npm run demo`, or `letterlock setup` (not available in this version).',
+        ]
+      : []),
   ]
 }

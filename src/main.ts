@@ -28,7 +28,9 @@ if (isEntry) {
   try {
     process.exitCode = await runCommand(process.argv.slice(2), { serve, demo: (options) => runDemo(options, startGateway) })
   } catch (error) {
-    process.stderr.write(`letterlock: ${error instanceof CommandError ? error.message : error instanceof Error ? error.stack : String(error)}\n`)
+    process.stderr.write(
+      `letterlock: ${error instanceof CommandError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+    )
     process.exitCode = 70
   }
 }

@@ -1,7 +1,7 @@
 /** The audit trail: entries written together with what they tell of, chained by hashes within a second. */
 import { createHash } from 'node:crypto'
 import { newId } from '../mail/id.ts'
-import { type Db, expecting, sql, type Statement, Unexpected } from '../store/db.ts'
+import { type Db, expecting, type Statement, sql, Unexpected } from '../store/db.ts'
 
 export type AuditEntry = {
   /** `system`, `cli:user`, `portal`, an SMTP user … */
@@ -66,7 +66,9 @@ export function startSequencer(db: Db, { interval = 1000, failed }: { interval?:
   }
 }
 
-export type Verified = { readonly kind: 'sound'; readonly entries: number } | { readonly kind: 'broken'; readonly seq: number; readonly text: string }
+export type Verified =
+  | { readonly kind: 'sound'; readonly entries: number }
+  | { readonly kind: 'broken'; readonly seq: number; readonly text: string }
 
 /** Recompute the whole chain: an edited, deleted or reordered entry is named by its number. */
 export async function verifyChain(db: Db): Promise<Verified> {

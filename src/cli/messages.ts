@@ -1,15 +1,23 @@
 /** The commands that tell what became of mail: message, letter, queue, explain. */
 import type { Command } from 'commander'
-import { findMessages, listLetters, listMessages, listQueue, type MessageFilter, type MessageTrace, type RecipientTrace } from '../delivery/trace.ts'
-import { CommandError } from '../ops/errors.ts'
+import {
+  findMessages,
+  listLetters,
+  listMessages,
+  listQueue,
+  type MessageFilter,
+  type MessageTrace,
+  type RecipientTrace,
+} from '../delivery/trace.ts'
 import { methods } from '../methods/index.ts'
 import { systemClock } from '../ops/clock.ts'
+import { CommandError } from '../ops/errors.ts'
 import { explanationText } from '../routing/explain-text.ts'
 import { readExplanations } from '../routing/explanations.ts'
 import { policyStore } from '../routing/store.ts'
 import type { Db } from '../store/db.ts'
-import { command, type Common } from './command.ts'
-import { withDatabase, settingsOf } from './open.ts'
+import { type Common, command } from './command.ts'
+import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
 
 /** Add the commands to the program. */
@@ -21,14 +29,19 @@ export function addMessageCommands(program: Command): void {
     .option('--method <method>', 'only recipients served by this method')
     .option('--reason <code>', 'only recipients with this reason code')
     .action((options: Common & MessageFilter) => withDatabase(settingsOf(options), (db) => list(db, options)))
-  command(message, 'show <message>', 'one message and all its recipients; MESSAGE is our id or a Message-ID')
-    .action((name: string, options: Common) => withDatabase(settingsOf(options), (db) => show(db, name, options)))
+  command(message, 'show <message>', 'one message and all its recipients; MESSAGE is our id or a Message-ID').action(
+    (name: string, options: Common) => withDatabase(settingsOf(options), (db) => show(db, name, options)),
+  )
 
   const letter = program.command('letter').description('sealed letters')
-  command(letter, 'list', 'letters, newest first').action((options: Common) => withDatabase(settingsOf(options), (db) => letters(db, options)))
+  command(letter, 'list', 'letters, newest first').action((options: Common) =>
+    withDatabase(settingsOf(options), (db) => letters(db, options)),
+  )
 
   const queue = program.command('queue').description('what waits')
-  command(queue, 'list', 'everything that waits or is held, next due first').action((options: Common) => withDatabase(settingsOf(options), (db) => waiting(db, options)))
+  command(queue, 'list', 'everything that waits or is held, next due first').action((options: Common) =>
+    withDatabase(settingsOf(options), (db) => waiting(db, options)),
+  )
 
   command(program, 'explain <message>', 'why a message went as it went; MESSAGE is our id or a Message-ID')
     .option('--to <address>', 'one recipient of it')
@@ -39,7 +52,15 @@ async function list(db: Db, options: Common & MessageFilter): Promise<void> {
   const messages = await listMessages(db, options)
   if (options.json) return printJson({ messages })
   const rows = messages.flatMap(({ id, acceptedAt, from, recipients }) =>
-    recipients.map(({ to, state, method, reason }) => [id, time(acceptedAt), plain(from || '<>'), plain(to), state, method ?? '-', reason ?? '-']),
+    recipients.map(({ to, state, method, reason }) => [
+      id,
+      time(acceptedAt),
+      plain(from || '<>'),
+      plain(to),
+      state,
+      method ?? '-',
+      reason ?? '-',
+    ]),
   )
   print(table(['ID', 'ACCEPTED', 'FROM', 'TO', 'STATE', 'METHOD', 'REASON'], rows, 'No message was accepted yet that fits.'))
 }
@@ -49,7 +70,9 @@ async function show(db: Db, name: string, { json }: Common): Promise<void> {
   if (message === undefined) return
   if (json) return printJson(message)
   const { id, messageId, from, headerFrom, acceptedAt, size, policyRevision, recipients } = message
-  print(`${id}  ${plain(messageId)}\n  from ${plain(from || '<>')} (header From ${plain(headerFrom || 'none')}), accepted ${time(acceptedAt)}, ${size} bytes, policy revision ${policyRevision}`)
+  print(
+    `${id}  ${plain(messageId)}\n  from ${plain(from || '<>')} (header From ${plain(headerFrom || 'none')}), accepted ${time(acceptedAt)}, ${size} bytes, policy revision ${policyRevision}`,
+  )
   for (const recipient of recipients) print(`  ${describe(recipient)}`)
 }
 
@@ -67,14 +90,32 @@ const describe = ({ to, state, method, assurance, reason, attempts, nextAttemptA
 async function letters(db: Db, { json }: Common): Promise<void> {
   const all = await listLetters(db)
   if (json) return printJson({ letters: all })
-  const rows = all.map((one) => [one.reference, plain(one.from), plain(one.to), one.state, time(one.notifiedAt), time(one.readAt), time(one.expiresAt), one.proof])
+  const rows = all.map((one) => [
+    one.reference,
+    plain(one.from),
+    plain(one.to),
+    one.state,
+    time(one.notifiedAt),
+    time(one.readAt),
+    time(one.expiresAt),
+    one.proof,
+  ])
   print(table(['REFERENCE', 'FROM', 'TO', 'STATE', 'NOTIFIED', 'READ', 'EXPIRES', 'PROOF'], rows, 'There are no letters.'))
 }
 
 async function waiting(db: Db, { json }: Common): Promise<void> {
   const queue = await listQueue(db)
   if (json) return printJson({ queue })
-  const rows = queue.map((one) => [one.id, one.kind, plain(one.to), one.state, String(one.attempts), time(one.nextAttemptAt), one.reason ?? '-', plain(one.lastReply ?? 'not tried yet')])
+  const rows = queue.map((one) => [
+    one.id,
+    one.kind,
+    plain(one.to),
+    one.state,
+    String(one.attempts),
+    time(one.nextAttemptAt),
+    one.reason ?? '-',
+    plain(one.lastReply ?? 'not tried yet'),
+  ])
   print(table(['ID', 'KIND', 'TO', 'STATE', 'TRIED', 'NEXT', 'REASON', 'LAST ANSWER'], rows, 'Nothing waits.'))
 }
 
@@ -91,6 +132,10 @@ async function explain(db: Db, name: string, { json, to }: Common & { to?: strin
 
 async function found(db: Db, name: string): Promise<MessageTrace[]> {
   const messages = await findMessages(db, name)
-  if (messages.length === 0) throw new CommandError('badData', `no message ${name}: give our id (the reply said "queued as <id>") or the Message-ID; \`letterlock message list\` shows them`)
+  if (messages.length === 0)
+    throw new CommandError(
+      'badData',
+      `no message ${name}: give our id (the reply said "queued as <id>") or the Message-ID; \`letterlock message list\` shows them`,
+    )
   return messages
 }

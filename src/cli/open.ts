@@ -28,7 +28,10 @@ export async function openDatabase(settings: Settings): Promise<Db> {
     throw new CommandError('unavailable', migrated.text)
   } catch (error) {
     if (error instanceof CommandError) throw error
-    throw new CommandError('unavailable', `the database ${path} cannot be opened: ${error instanceof Error ? error.message : String(error)}`)
+    throw new CommandError(
+      'unavailable',
+      `the database ${path} cannot be opened: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
 }
 

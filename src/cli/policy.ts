@@ -1,5 +1,4 @@
 /** The policy commands: check, apply, show. */
-import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { methods } from '../methods/index.ts'
 import { systemClock } from '../ops/clock.ts'
@@ -8,7 +7,7 @@ import { lint } from '../routing/lint.ts'
 import { parsePolicy } from '../routing/parse.ts'
 import type { Problem } from '../routing/problem.ts'
 import { policyStore, readPolicyFile } from '../routing/store.ts'
-import { command, type Common } from './command.ts'
+import { actor, type Common, command } from './command.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { print, printJson, time } from './print.ts'
 
@@ -39,7 +38,7 @@ async function apply(file: string, options: Common & { comment: string; dryRun?:
   const text = await readPolicy(file)
   if (options.dryRun) return check(file, options)
   await withDatabase(settingsOf(options), async (db) => {
-    const applied = await policyStore(db, systemClock, methods).apply(text, { by: `cli:${userInfo().username}`, comment: options.comment })
+    const applied = await policyStore(db, systemClock, methods).apply(text, { by: actor(), comment: options.comment })
     if (applied.kind === 'errors') throw refused(file, applied.problems, options.json)
     if (options.json) return printJson(applied)
     if (applied.kind === 'unchanged') return print(`nothing to do: this text is in force as revision ${applied.revision}`)
@@ -55,7 +54,9 @@ async function show(options: Common & { revision?: string }): Promise<void> {
     if (found === undefined) throw new CommandError('badData', `there is no policy revision ${options.revision}`)
     const { revision, fingerprint, appliedAt, appliedBy, comment, text } = found
     if (options.json) return printJson({ revision, fingerprint, appliedAt, appliedBy, comment, text })
-    print(`# revision ${revision} (${fingerprint}), applied ${time(appliedAt)} by ${appliedBy}${comment === '' ? '' : `: ${comment}`}\n${text.trimEnd()}`)
+    print(
+      `# revision ${revision} (${fingerprint}), applied ${time(appliedAt)} by ${appliedBy}${comment === '' ? '' : `: ${comment}`}\n${text.trimEnd()}`,
+    )
   })
 }
 

@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { CommandError, exitCodes, notAvailable } from '../ops/errors.ts'
 import type { Settings } from '../ops/settings.ts'
 import { printedSettings } from '../ops/settings-print.ts'
-import { command, type Common } from './command.ts'
+import { type Common, command } from './command.ts'
 import { addKeyCommands } from './keys.ts'
 import { addMessageCommands } from './messages.ts'
 import { settingsOf } from './open.ts'
@@ -32,7 +32,9 @@ export async function runCommand(argv: readonly string[], servers: Servers): Pro
 }
 
 function buildProgram(servers: Servers): Command {
-  const program = new Command('letterlock').description('A secure-send mail gateway: forced verified TLS, else PGP, else a sealed letter.').exitOverride()
+  const program = new Command('letterlock')
+    .description('A secure-send mail gateway: forced verified TLS, else PGP, else a sealed letter.')
+    .exitOverride()
   program.showSuggestionAfterError().showHelpAfterError('(`letterlock --help` lists the commands)')
   command(program, 'serve', 'run the gateway').action((options: Common) => servers.serve(settingsOf(options)))
   program

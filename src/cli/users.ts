@@ -1,13 +1,12 @@
 /** The commands about people and machines that submit with AUTH: user add, list, disable. */
 import { randomBytes } from 'node:crypto'
-import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import type { Command } from 'commander'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { createUsers, type Users } from '../submission/users.ts'
-import { command, type Common } from './command.ts'
+import { actor, type Common, command } from './command.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
 
@@ -21,13 +20,19 @@ export function addUserCommands(program: Command): void {
     withUsers(options, async (users) => {
       const all = await users.list()
       if (options.json) return printJson({ users: all })
-      print(table(['NAME', 'SINCE', 'DISABLED'], all.map((one) => [plain(one.name), time(one.createdAt), time(one.disabledAt)]), 'There are no users.'))
+      print(
+        table(
+          ['NAME', 'SINCE', 'DISABLED'],
+          all.map((one) => [plain(one.name), time(one.createdAt), time(one.disabledAt)]),
+          'There are no users.',
+        ),
+      )
     }),
   )
   command(user, 'disable <name>', 'no longer accept this user').action((name: string, options: Common) =>
     withUsers(options, async (users) => {
-      const { kind } = await users.disable(name, actor())
-      if (kind === 'unknown') throw new CommandError('badData', `there is no user ${name}; \`letterlock user list\` shows them`)
+      if (!(await users.disable(name, actor())))
+        throw new CommandError('badData', `there is no user ${name}; \`letterlock user list\` shows them`)
       if (options.json) return printJson({ name, disabled: true })
       print(`${name} is disabled`)
     }),
@@ -38,8 +43,6 @@ const withUsers = (options: Common, work: (users: Users) => Promise<void>): Prom
   const settings = settingsOf(options)
   return withDatabase(settings, (db) => work(createUsers({ db, clock: systemClock, settings })))
 }
-
-const actor = (): string => `cli:${userInfo().username}`
 
 async function add(users: Users, name: string, options: Common & { generate?: boolean }): Promise<void> {
   const password = options.generate ? randomBytes(18).toString('base64url') : await readPassword()

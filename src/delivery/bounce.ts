@@ -20,7 +20,12 @@ export type Reported = {
 
 export type Report = {
   readonly kind: 'failed' | 'delayed' | 'delivered'
-  readonly message: { readonly id: string; readonly reversePath: string; readonly acceptedAt: number; readonly envelope: { readonly envid?: string } }
+  readonly message: {
+    readonly id: string
+    readonly reversePath: string
+    readonly acceptedAt: number
+    readonly envelope: { readonly envid?: string }
+  }
   readonly header: Header
   readonly recipients: readonly Reported[]
   readonly redactSubject: boolean
@@ -36,7 +41,10 @@ export async function reportToSender({ settings, clock, spool }: DeliveryParts, 
   const content = await composeDsn({
     kind,
     reportingMta: settings.hostname,
-    from: { name: settings['organisation.name'] === '' ? 'Mail gateway' : `${settings['organisation.name']} mail gateway`, address: `postmaster@${settings['organisation.domains'][0] ?? settings.hostname}` },
+    from: {
+      name: settings['organisation.name'] === '' ? 'Mail gateway' : `${settings['organisation.name']} mail gateway`,
+      address: `postmaster@${settings['organisation.domains'][0] ?? settings.hostname}`,
+    },
     to: message.reversePath,
     messageId,
     date: now,
@@ -61,7 +69,12 @@ export async function reportToSender({ settings, clock, spool }: DeliveryParts, 
     messageId,
     headerFrom: '',
     // RFC 5321 §4.5.5: the null reverse-path, so that nobody answers it.
-    envelope: { reversePath: '', recipients: [{ address: message.reversePath, notify: ['NEVER'], bcc: false }], body: '7bit', smtpUtf8: !/^[\x20-\x7e]*$/.test(message.reversePath) },
+    envelope: {
+      reversePath: '',
+      recipients: [{ address: message.reversePath, notify: ['NEVER'], bcc: false }],
+      body: '7bit',
+      smtpUtf8: !/^[\x20-\x7e]*$/.test(message.reversePath),
+    },
     content,
     steps: [{ method: 'route', options: {} }],
   }).statements

@@ -37,7 +37,8 @@ export async function deliverGroup(parts: DeliveryParts, group: Group, signal: A
   const { spoolParts, log, spool } = parts
   const opened = await openClaimed(spoolParts, group.message.id)
   const head = opened.kind === 'content' ? await readHead(opened.open) : opened
-  if (opened.kind === 'damaged' || head.kind === 'damaged') return quarantine(parts, group, opened.kind === 'damaged' ? opened.text : 'its content was altered')
+  if (opened.kind === 'damaged' || head.kind === 'damaged')
+    return quarantine(parts, group, opened.kind === 'damaged' ? opened.text : 'its content was altered')
 
   const header = parseHeader(head.header)
   const facts = messageFacts(header, head.bodyStart)
@@ -49,7 +50,10 @@ export async function deliverGroup(parts: DeliveryParts, group: Group, signal: A
   const writes = endings.flatMap(({ answer, outcome }) => (outcome.kind === 'delivered' ? (answer?.writes ?? []) : []))
   const { finished } = await settleGroup(spoolParts, group, follow.settlements, [...writes, ...follow.statements])
   for (const { recipient, outcome, method } of endings)
-    log.info({ message: group.message.id, recipient: recipient.id, to: recipient.address, method, outcome: outcome.kind, why: outcome.text }, 'attempt')
+    log.info(
+      { message: group.message.id, recipient: recipient.id, to: recipient.address, method, outcome: outcome.kind, why: outcome.text },
+      'attempt',
+    )
   await Promise.all(endings.map(({ answer }) => answer?.settled?.()))
   opened.fileKey.fill(0)
   if (finished && (group.message.kind === 'notice' || group.message.kind === 'code' || writes.length > 0)) await spoolParts.db.scrub()
@@ -59,7 +63,12 @@ export async function deliverGroup(parts: DeliveryParts, group: Group, signal: A
 /** Altered or unreadable content is never delivered and never deleted: it is held, and the alarm is in log and audit. */
 async function quarantine({ spoolParts, log, clock }: DeliveryParts, group: Group, text: string): Promise<void> {
   log.error({ message: group.message.id, why: text }, 'a message is held: its stored form cannot be trusted')
-  await settleGroup(spoolParts, group, group.recipients.map((recipient) => damagedSettlement(recipient, group, text, clock())), [])
+  await settleGroup(
+    spoolParts,
+    group,
+    group.recipients.map((recipient) => damagedSettlement(recipient, group, text, clock())),
+    [],
+  )
 }
 
 /** First time only: facts → plan; then recipients that share plan and step go together. */
@@ -76,7 +85,14 @@ async function planParties(parts: DeliveryParts, { message, recipients }: Group,
   })
 }
 
-function walkParty(parts: DeliveryParts, group: Group, party: Party, content: Content, head: Head, signal: AbortSignal): Promise<(Ending & { plan: Plan })[]> {
+function walkParty(
+  parts: DeliveryParts,
+  group: Group,
+  party: Party,
+  content: Content,
+  head: Head,
+  signal: AbortSignal,
+): Promise<(Ending & { plan: Plan })[]> {
   const { settings, clock } = parts
   const { message, domain } = group
   const schedule = message.kind === 'code' ? settings['retry.code'] : settings['retry.schedule']
@@ -98,5 +114,9 @@ function walkParty(parts: DeliveryParts, group: Group, party: Party, content: Co
 }
 
 const bare = ({ id, address, orcpt, notify, bcc }: Attempt<unknown>['recipients'][number] | ClaimedRecipient) => ({
-  id, address, notify, bcc, ...(orcpt !== undefined && { orcpt }),
+  id,
+  address,
+  notify,
+  bcc,
+  ...(orcpt !== undefined && { orcpt }),
 })

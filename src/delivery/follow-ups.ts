@@ -14,10 +14,19 @@ type Planned = Ending & { readonly plan: Plan }
 export type FollowUps = { readonly settlements: readonly Settlement[]; readonly statements: readonly Statement[] }
 
 /** The settlements (delay notices marked) and the statements to be written with them. */
-export async function followUps(parts: DeliveryParts, group: Group, endings: readonly Planned[], settlements: readonly Settlement[], header: Header): Promise<FollowUps> {
+export async function followUps(
+  parts: DeliveryParts,
+  group: Group,
+  endings: readonly Planned[],
+  settlements: readonly Settlement[],
+  header: Header,
+): Promise<FollowUps> {
   const letters = await letterStatements(parts, group, endings)
   const failed = endings.filter(({ outcome, recipient }) => outcome.kind === 'failed' && wants(recipient.notify, 'FAILURE'))
-  const succeeded = endings.filter(({ outcome, recipient }) => outcome.kind === 'delivered' && recipient.notify.includes('SUCCESS') && outcome.evidence['dsnRelayed'] !== true)
+  const succeeded = endings.filter(
+    ({ outcome, recipient }) =>
+      outcome.kind === 'delivered' && recipient.notify.includes('SUCCESS') && outcome.evidence.dsnRelayed !== true,
+  )
   const late = endings.filter((ending) => isLate(parts, group, ending))
   const reports = await Promise.all([
     report(parts, group, 'failed', failed, header),
@@ -26,7 +35,9 @@ export async function followUps(parts: DeliveryParts, group: Group, endings: rea
   ])
   const noticed = new Set(late.map(({ recipient }) => recipient.id))
   return {
-    settlements: settlements.map((settlement) => (noticed.has(settlement.recipient.id) ? { ...settlement, delayNoticed: true } : settlement)),
+    settlements: settlements.map((settlement) =>
+      noticed.has(settlement.recipient.id) ? { ...settlement, delayNoticed: true } : settlement,
+    ),
     statements: [...letters, ...reports.flat()],
   }
 }
@@ -40,7 +51,13 @@ const isLate = ({ settings, clock }: DeliveryParts, { message }: Group, { outcom
   wants(recipient.notify, 'DELAY') &&
   clock() - message.acceptedAt >= settings['retry.delayNotice']
 
-async function report(parts: DeliveryParts, group: Group, kind: 'failed' | 'delivered' | 'delayed', endings: readonly Planned[], header: Header): Promise<readonly Statement[]> {
+async function report(
+  parts: DeliveryParts,
+  group: Group,
+  kind: 'failed' | 'delivered' | 'delayed',
+  endings: readonly Planned[],
+  header: Header,
+): Promise<readonly Statement[]> {
   const { message } = group
   // RFC 5321 §4.5.5: never a report about a report; and mail of our own is reported in its own way.
   if (endings.length === 0 || message.kind !== 'mail' || message.reversePath === '') return []
@@ -49,7 +66,9 @@ async function report(parts: DeliveryParts, group: Group, kind: 'failed' | 'deli
     message,
     header,
     recipients: endings.map((ending) => reported(parts, ending)),
-    redactSubject: endings.some(({ plan }) => plan.steps.some(({ method }) => method !== 'tls' && method !== 'opportunistic' && method !== 'bounce')),
+    redactSubject: endings.some(({ plan }) =>
+      plan.steps.some(({ method }) => method !== 'tls' && method !== 'opportunistic' && method !== 'bounce'),
+    ),
   })
 }
 
@@ -82,15 +101,36 @@ async function letterStatements(parts: DeliveryParts, { message }: Group, ending
 /** A notice that nobody takes: the letter is shredded and its sender hears of it like of any bounce. */
 async function reportLostNotice(parts: DeliveryParts, letter: string, why: string): Promise<readonly Statement[]> {
   const { db } = parts.spoolParts
-  const [about] = await db.read<{ id: string; reverse_path: string; message_id: string; accepted_at: number; envid: string | null; address: string; notify: string }>(sql`
+  const [about] = await db.read<{
+    id: string
+    reverse_path: string
+    message_id: string
+    accepted_at: number
+    envid: string | null
+    address: string
+    notify: string
+  }>(sql`
     SELECT message.id, message.reverse_path, message.message_id, message.accepted_at, message.envid, letter.address, recipient.notify
     FROM letter JOIN message ON message.id = letter.message JOIN recipient ON recipient.id = letter.recipient WHERE letter.id = ${letter}`)
   if (about === undefined || about.reverse_path === '' || !wants(about.notify === '' ? [] : about.notify.split(','), 'FAILURE')) return []
   return reportToSender(parts, {
     kind: 'failed',
-    message: { id: about.id, reversePath: about.reverse_path, acceptedAt: about.accepted_at, envelope: about.envid === null ? {} : { envid: about.envid } },
+    message: {
+      id: about.id,
+      reversePath: about.reverse_path,
+      acceptedAt: about.accepted_at,
+      envelope: about.envid === null ? {} : { envid: about.envid },
+    },
     header: [{ name: 'Message-ID', value: about.message_id, raw: Buffer.from(`Message-ID: ${about.message_id}\r\n`) }],
-    recipients: [{ address: about.address, status: '5.4.7', text: `the notice of the letter could not be delivered, so the letter was destroyed: ${why}`, evidence: {}, patience: 0 }],
+    recipients: [
+      {
+        address: about.address,
+        status: '5.4.7',
+        text: `the notice of the letter could not be delivered, so the letter was destroyed: ${why}`,
+        evidence: {},
+        patience: 0,
+      },
+    ],
     redactSubject: true,
   })
 }

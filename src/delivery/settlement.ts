@@ -35,7 +35,15 @@ export function settlementOf(ending: Ending & { readonly plan: Plan }, group: Gr
         outcome: state,
       }),
     ),
-    audit: { method, outcome: outcome.kind, reason, rule: plan.rule.name, revision: plan.revision, evidence: outcome.evidence, text: outcome.text },
+    audit: {
+      method,
+      outcome: outcome.kind,
+      reason,
+      rule: plan.rule.name,
+      revision: plan.revision,
+      evidence: outcome.evidence,
+      text: outcome.text,
+    },
   }
 }
 
@@ -64,7 +72,13 @@ const notTried = ({ plan, step }: Ending & { readonly plan: Plan }): StepResult[
 /** Content or envelope that cannot be trusted: held for a human, never delivered, never deleted. */
 export function damagedSettlement(recipient: ClaimedRecipient, { message }: Group, why: string, now: number): Settlement {
   const text = `held: ${why}`
-  const plan: Plan = recipient.frozen?.plan ?? { revision: message.policyRevision, fingerprint: '', rule: { name: '', line: 0 }, steps: [], trace: [] }
+  const plan: Plan = recipient.frozen?.plan ?? {
+    revision: message.policyRevision,
+    fingerprint: '',
+    rule: { name: '', line: 0 },
+    steps: [],
+    trace: [],
+  }
   const result: StepResult = { method: '', result: 'failed', reason: 'content-damaged', text, evidence: {} }
   return {
     recipient,
@@ -80,7 +94,15 @@ export function damagedSettlement(recipient: ClaimedRecipient, { message }: Grou
     proof: null,
     lastReply: text,
     delayNoticed: recipient.delayNoticed,
-    record: JSON.stringify({ at: now, attempt: recipient.attempts + 1, revision: plan.revision, rule: plan.rule, rulesLookedAt: plan.trace, steps: [result], outcome: 'held' }),
+    record: JSON.stringify({
+      at: now,
+      attempt: recipient.attempts + 1,
+      revision: plan.revision,
+      rule: plan.rule,
+      rulesLookedAt: plan.trace,
+      steps: [result],
+      outcome: 'held',
+    }),
     audit: { reason: 'content-damaged', text },
   }
 }

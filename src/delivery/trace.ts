@@ -1,5 +1,5 @@
 /** Reads what became of messages, in the stable JSON shapes that commands, console and API share. */
-import { type Db, sql, type Statement } from '../store/db.ts'
+import { type Db, type Statement, sql } from '../store/db.ts'
 
 export type RecipientTrace = {
   readonly to: string
@@ -28,7 +28,13 @@ export type MessageTrace = {
   readonly recipients: readonly RecipientTrace[]
 }
 
-export type MessageFilter = { readonly to?: string; readonly from?: string; readonly method?: string; readonly reason?: string; readonly limit?: number }
+export type MessageFilter = {
+  readonly to?: string
+  readonly from?: string
+  readonly method?: string
+  readonly reason?: string
+  readonly limit?: number
+}
 
 /** Ordinary messages, newest first; mail of our own (notices, codes, DSNs) is left out. `to` and `from`: an address or a domain. */
 export async function listMessages(db: Db, filter: MessageFilter = {}): Promise<MessageTrace[]> {
@@ -44,7 +50,10 @@ export async function listMessages(db: Db, filter: MessageFilter = {}): Promise<
         AND (${method} = '' OR recipient.method = ${method})
         AND (${reason} = '' OR recipient.reason = ${reason}))
     ORDER BY accepted_at DESC, id DESC LIMIT ${filter.limit ?? 1000}`)
-  return traces(db, rows.map(({ id }) => id))
+  return traces(
+    db,
+    rows.map(({ id }) => id),
+  )
 }
 
 /** The messages that MESSAGE names: one by our id, or all that carry the Message-ID (with or without angle brackets). */
@@ -52,7 +61,10 @@ export async function findMessages(db: Db, name: string): Promise<MessageTrace[]
   const bracketed = name.startsWith('<') ? name : `<${name}>`
   const rows = await db.read<{ id: string }>(sql`
     SELECT id FROM message WHERE id = ${name.toLowerCase()} OR (message_id = ${bracketed} AND kind = 'mail') ORDER BY accepted_at DESC LIMIT 20`)
-  return traces(db, rows.map(({ id }) => id))
+  return traces(
+    db,
+    rows.map(({ id }) => id),
+  )
 }
 
 export type LetterTrace = {
@@ -103,7 +115,12 @@ export async function listQueue(db: Db): Promise<QueueTrace[]> {
       recipient.next_attempt_at, recipient.last_reply, recipient.reason
     FROM recipient JOIN message ON message.id = recipient.message
     WHERE recipient.state IN ('waiting', 'held') ORDER BY recipient.next_attempt_at LIMIT 10000`)
-  return rows.map(({ address, next_attempt_at, last_reply, ...row }) => ({ ...row, to: address, nextAttemptAt: next_attempt_at, lastReply: last_reply }))
+  return rows.map(({ address, next_attempt_at, last_reply, ...row }) => ({
+    ...row,
+    to: address,
+    nextAttemptAt: next_attempt_at,
+    lastReply: last_reply,
+  }))
 }
 
 /** The decision records of a recipient, oldest first, as stored. */
@@ -156,7 +173,14 @@ const letterState = (state: string): string => (state === 'bounced' ? 'bounced' 
 
 const escapeLike = (text: string): string => text.replace(/[!%_]/g, '!$&')
 
-type MessageRow = { message_id: string; reverse_path: string; header_from: string; accepted_at: number; size: number; policy_revision: number }
+type MessageRow = {
+  message_id: string
+  reverse_path: string
+  header_from: string
+  accepted_at: number
+  size: number
+  policy_revision: number
+}
 type RecipientRow = {
   id: string
   address: string

@@ -97,17 +97,40 @@ const passOn = (walker: Walker, { method }: Step, { reason, text, evidence }: Ou
 })
 
 const ending = ({ recipient, earlier, stepSince, stepAttempts }: Walker, step: number, { method }: Step, answer: Answer) => ({
-  recipient, step, method, answer, earlier, stepSince, stepAttempts,
+  recipient,
+  step,
+  method,
+  answer,
+  earlier,
+  stepSince,
+  stepAttempts,
 })
 
 /** The end of every plan: nobody may carry it, so the sender is told what was tried. */
 function bounceOutcome({ earlier }: Walker): Outcome {
   const last = earlier.at(-1)
-  if (last === undefined) return { kind: 'failed', reason: 'rule-says-bounce', status: '5.7.1', evidence: {}, text: 'the rule for this recipient says: return it to the sender' }
+  if (last === undefined)
+    return {
+      kind: 'failed',
+      reason: 'rule-says-bounce',
+      status: '5.7.1',
+      evidence: {},
+      text: 'the rule for this recipient says: return it to the sender',
+    }
   const tried = earlier.map(({ method, text }) => `${method}: ${text}`).join('; ')
-  return { kind: 'failed', reason: last.reason ?? 'rule-says-bounce', status: '5.7.10', evidence: {}, text: `no protected way reaches this recipient (${tried})` }
+  return {
+    kind: 'failed',
+    reason: last.reason ?? 'rule-says-bounce',
+    status: '5.7.10',
+    evidence: {},
+    text: `no protected way reaches this recipient (${tried})`,
+  }
 }
 
 const forgotten = ({ method }: Step): Outcome => ({
-  kind: 'deferred', reason: 'local-fault', evidence: {}, retry: { then: 'failed' }, text: `the method ${method} gave no answer for this recipient; we try again`,
+  kind: 'deferred',
+  reason: 'local-fault',
+  evidence: {},
+  retry: { then: 'failed' },
+  text: `the method ${method} gave no answer for this recipient; we try again`,
 })

@@ -36,7 +36,10 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   let rung = false
 
   const run = (group: Group) => {
-    const renewal = setInterval(() => void renewClaim(spoolParts, group).catch((error) => log.error({ err: error }, 'a claim could not be renewed')), renewEvery)
+    const renewal = setInterval(
+      () => void renewClaim(spoolParts, group).catch((error) => log.error({ err: error }, 'a claim could not be renewed')),
+      renewEvery,
+    )
     const attempt = parts
       .deliver(group, breaking.signal)
       .catch((error: unknown) => tellFault(log, group, error))

@@ -7,13 +7,14 @@ import { generateKey } from 'openpgp'
 import type { Logger } from 'pino'
 import { openDatabase } from '../cli/open.ts'
 import { importKey } from '../methods/pgp/keys.ts'
+import { systemClock } from '../ops/clock.ts'
 import { createLog } from '../ops/log.ts'
 import { defaultSettings, type Settings } from '../ops/settings.ts'
 import { createInbox } from './inbox.ts'
 import { freePort, startInternet } from './internet.ts'
 import { letterTo } from './letters.ts'
-import { organisation, people } from './people.ts'
 import { startInboxPage } from './page.ts'
+import { organisation, people } from './people.ts'
 
 export type DemoOptions = {
   /** Send to all at once, without a press. */
@@ -24,12 +25,19 @@ export type DemoOptions = {
 
 type StartGateway = (settings: Settings, parts: { readonly log: Logger }) => Promise<{ readonly stop: (grace: number) => Promise<void> }>
 
-export type Demo = { readonly url: string; readonly settings: Settings; readonly sendToAll: () => Promise<void>; readonly stop: () => Promise<void> }
+export type Demo = {
+  readonly url: string
+  readonly settings: Settings
+  readonly sendToAll: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
 
 /** Run the demo until a signal ends it; its data folder goes with it. */
 export async function runDemo(options: DemoOptions, startGateway: StartGateway): Promise<void> {
   const demo = await startDemo(options, startGateway)
-  process.stdout.write(`\nThe demo is ready: open ${demo.url}\n\nIt plays ${organisation.name} and ${people.length} recipients on this machine; no mail leaves it.\nPress "Send to all", watch what becomes of each message, and open the letters. Ctrl-C ends it.\n`)
+  process.stdout.write(
+    `\nThe demo is ready: open ${demo.url}\n\nIt plays ${organisation.name} and ${people.length} recipients on this machine; no mail leaves it.\nPress "Send to all", watch what becomes of each message, and open the letters. Ctrl-C ends it.\n`,
+  )
   if (options.auto) await demo.sendToAll()
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
@@ -46,7 +54,8 @@ export async function startDemo({ portBase }: DemoOptions, startGateway: StartGa
   const settings = await demoSettings(folder, internet, portBase)
 
   const db = await openDatabase(settings)
-  await importKey(db, Buffer.from(pia.publicKey), { trust: 'direct', source: 'demo', replace: false, dryRun: false, now: Date.now() })
+  const imported = { trust: 'direct', source: 'demo', replace: false, dryRun: false, now: systemClock(), actor: 'demo' } as const
+  await importKey(db, Buffer.from(pia.publicKey), imported)
   const gateway = await startGateway(settings, { log: createLog({ 'log.level': 'warn' }) })
 
   const sendToAll = () => sendLetters(settings)
@@ -65,7 +74,11 @@ export async function startDemo({ portBase }: DemoOptions, startGateway: StartGa
   }
 }
 
-async function demoSettings(folder: string, internet: Awaited<ReturnType<typeof startInternet>>, base: number | undefined): Promise<Settings> {
+async function demoSettings(
+  folder: string,
+  internet: Awaited<ReturnType<typeof startInternet>>,
+  base: number | undefined,
+): Promise<Settings> {
   const ca = join(folder, 'demo-root.pem')
   await writeFile(ca, internet.ca)
   const portal = await port(base, 2, 8080)
@@ -110,4 +123,3 @@ async function sendLetters(settings: Settings): Promise<void> {
     client.close()
   }
 }
-

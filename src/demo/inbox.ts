@@ -1,5 +1,5 @@
 /** The demo's inbox: every mail that arrived anywhere, read as its reader would see it. */
-import { readPrivateKey, decrypt, readMessage } from 'openpgp'
+import { decrypt, readMessage, readPrivateKey } from 'openpgp'
 import PostalMime from 'postal-mime'
 import type { PartnerMail } from './partner.ts'
 

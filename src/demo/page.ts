@@ -34,7 +34,8 @@ export async function startInboxPage(parts: PageParts): Promise<{ readonly url: 
   })
   app.post('/send', async (request, response) => {
     // Another page in the same browser must not press this button.
-    if (request.get('sec-fetch-site') !== 'same-origin') return void response.status(403).type('text').send('press the button on the page itself')
+    if (request.get('sec-fetch-site') !== 'same-origin')
+      return void response.status(403).type('text').send('press the button on the page itself')
     await parts.sendToAll()
     response.redirect(303, '/')
   })

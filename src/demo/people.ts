@@ -21,7 +21,13 @@ export const people: readonly Person[] = [
   { name: 'Max Maier', address: 'max@town.example', server: 'none', pgp: false, about: 'his server knows no TLS' },
   { name: 'Pia Peters', address: 'pia@press.example', server: 'none', pgp: true, about: 'no TLS, but a PGP key' },
   { name: 'Sam Sauer', address: 'sam@diy.example', server: 'self-signed', pgp: false, about: 'a self-signed certificate' },
-  { name: 'Emil Ebert', address: 'emil@late.example', server: 'expired', pgp: false, about: 'a certificate that expired; we wait for a renewal, here 15 seconds' },
+  {
+    name: 'Emil Ebert',
+    address: 'emil@late.example',
+    server: 'expired',
+    pgp: false,
+    about: 'a certificate that expired; we wait for a renewal, here 15 seconds',
+  },
   { name: 'Nora Niemand', address: 'nora@nowhere.example', server: undefined, pgp: false, about: 'a domain that does not exist' },
 ]
 

@@ -1,8 +1,7 @@
 /** Takes due mail for ourselves for a while: a crash gives it back by itself. */
 import type { Readable } from 'node:stream'
-import type { Notify } from '../mail/envelope.ts'
-import type { MessageKind } from '../mail/envelope.ts'
-import type { StepResult, Plan } from '../mail/plan.ts'
+import type { MessageKind, Notify } from '../mail/envelope.ts'
+import type { Plan, StepResult } from '../mail/plan.ts'
 import { sql } from '../store/db.ts'
 import { openContent } from './content.ts'
 import { envelopeMac } from './envelope-mac.ts'
@@ -75,7 +74,8 @@ export async function claimGroups({ db, clock }: SpoolParts, limit: number): Pro
 export async function renewClaim({ db, clock }: SpoolParts, group: Group): Promise<void> {
   await db.write(
     ...group.recipients.map(
-      ({ id, fence }) => sql`UPDATE recipient SET claimed_until = ${clock() + lease} WHERE id = ${id} AND fence = ${fence} AND claimed_until > 0`,
+      ({ id, fence }) =>
+        sql`UPDATE recipient SET claimed_until = ${clock() + lease} WHERE id = ${id} AND fence = ${fence} AND claimed_until > 0`,
     ),
   )
 }
@@ -97,8 +97,11 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
   const { db, keyring } = parts
   const [message] = await db.read<MessageRow>(sql`SELECT * FROM message WHERE id = ${messageId}`)
   const [content] = await db.read<{ payload_sha256: string }>(sql`SELECT payload_sha256 FROM content WHERE message = ${messageId}`)
-  if (message === undefined || content === undefined || message.epoch === null || message.wrap === null) return damaged('its content is missing')
-  const recipients = await db.read<{ id: string; address: string; bcc: number }>(sql`SELECT id, address, bcc FROM recipient WHERE message = ${messageId}`)
+  if (message === undefined || content === undefined || message.epoch === null || message.wrap === null)
+    return damaged('its content is missing')
+  const recipients = await db.read<{ id: string; address: string; bcc: number }>(
+    sql`SELECT id, address, bcc FROM recipient WHERE message = ${messageId}`,
+  )
   const mac = envelopeMac(keyring, {
     id: messageId,
     kind: message.kind,

@@ -6,7 +6,7 @@ import type { Envelope } from '../mail/envelope.ts'
 import { newId } from '../mail/id.ts'
 import { newFileKey, sealer } from '../seal/age.ts'
 import type { BlobWriter } from '../store/blobs.ts'
-import { sql, type Statement } from '../store/db.ts'
+import { type Statement, sql } from '../store/db.ts'
 import { envelopeMac } from './envelope-mac.ts'
 import type { SpoolParts } from './parts.ts'
 import type { Acceptance, Intake, Original } from './spool.ts'
@@ -114,7 +114,9 @@ function messageRows({ keyring, clock }: SpoolParts, mail: NewMessage): Statemen
     sql`INSERT INTO content (message, inline_payload, blob, payload_size, payload_sha256)
       VALUES (${id}, ${content.inline}, ${content.blob}, ${content.payloadSize}, ${content.sha256})`,
     ...recipients.map(
-      (recipient) => sql`INSERT INTO recipient (id, message, address, domain, orcpt, notify, bcc, state, plan, step, attempts, step_attempts,
+      (
+        recipient,
+      ) => sql`INSERT INTO recipient (id, message, address, domain, orcpt, notify, bcc, state, plan, step, attempts, step_attempts,
           next_attempt_at, claimed_until, fence, delay_noticed)
         VALUES (${recipient.id}, ${id}, ${recipient.address}, ${domainOf(recipient.address)}, ${recipient.orcpt ?? null},
           ${recipient.notify.join(',')}, ${recipient.bcc ? 1 : 0}, 'waiting', ${plan}, 0, 0, 0, ${now}, 0, 0, 0)`,
@@ -123,7 +125,13 @@ function messageRows({ keyring, clock }: SpoolParts, mail: NewMessage): Statemen
       actor: mail.client.authenticatedAs ?? mail.client.address,
       action: `${mail.kind}.accepted`,
       object: id,
-      detail: { from: envelope.reversePath, to: recipients.map(({ address }) => address), size: mail.size, about: mail.about, tls: mail.client.tls },
+      detail: {
+        from: envelope.reversePath,
+        to: recipients.map(({ address }) => address),
+        size: mail.size,
+        about: mail.about,
+        tls: mail.client.tls,
+      },
     }),
   ]
 }

@@ -2,7 +2,7 @@
 import { entry } from '../audit/audit.ts'
 import type { Assurance, Reason } from '../mail/outcome.ts'
 import type { Plan, StepResult } from '../mail/plan.ts'
-import { expecting, sql, type Statement } from '../store/db.ts'
+import { expecting, type Statement, sql } from '../store/db.ts'
 import type { ClaimedRecipient, Group } from './claim.ts'
 import type { SpoolParts } from './parts.ts'
 
@@ -37,12 +37,21 @@ export type Settled = {
  * Write the settlements of a group, and `more` statements with them, or nothing: rejects with Unexpected when the claim was lost meanwhile.
  * With the last waiting recipient the queue's wrap of the file key goes; the content goes too unless a letter still needs it.
  */
-export async function settleGroup(parts: SpoolParts, group: Group, settlements: readonly Settlement[], more: readonly Statement[]): Promise<Settled> {
+export async function settleGroup(
+  parts: SpoolParts,
+  group: Group,
+  settlements: readonly Settlement[],
+  more: readonly Statement[],
+): Promise<Settled> {
   const { db, blobs, clock } = parts
   const id = group.message.id
   const now = clock()
   const answers = await db.write(
-    ...settlements.flatMap((settlement) => [settleRecipient(settlement, now), keepRecord(settlement, group, now), tellAudit(settlement, group, now)]),
+    ...settlements.flatMap((settlement) => [
+      settleRecipient(settlement, now),
+      keepRecord(settlement, group, now),
+      tellAudit(settlement, group, now),
+    ]),
     ...more,
     sql`UPDATE message SET epoch = NULL, wrap = NULL WHERE id = ${id} AND epoch IS NOT NULL
       AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ${id} AND state IN ('waiting', 'held')) RETURNING id`,
@@ -87,4 +96,9 @@ const keepRecord = ({ recipient, record }: Settlement, { message }: Group, now: 
     VALUES (${recipient.id}, ${recipient.attempts + 1}, ${now}, ${message.policyRevision}, ${record})`
 
 const tellAudit = ({ recipient, state, audit }: Settlement, { message }: Group, now: number): Statement =>
-  entry(now, { actor: 'delivery', action: `recipient.${state}`, object: recipient.id, detail: { message: message.id, to: recipient.address, ...audit } })
+  entry(now, {
+    actor: 'delivery',
+    action: `recipient.${state}`,
+    object: recipient.id,
+    detail: { message: message.id, to: recipient.address, ...audit },
+  })

@@ -14,13 +14,17 @@ export async function sweepBlobs({ db, blobs }: SpoolParts): Promise<number> {
   return removed
 }
 
-/** A new epoch: what still waits is wrapped anew under it, then each older key is destroyed. Call hourly and at start. */
-export async function rotateEpoch(parts: SpoolParts): Promise<void> {
+/**
+ * A new epoch: what still waits is wrapped anew under it, then older keys that wrap nothing are destroyed. Call hourly, and at start before
+ * anything is received. While mail flows the key just replaced is kept until the next call: a message may be on its way to the disk with it.
+ */
+export async function rotateEpoch(parts: SpoolParts, { flowing }: { flowing: boolean }): Promise<void> {
   const { db, keyring } = parts
+  const replaced = keyring.currentEpoch()
   await keyring.rotate()
   await rewrap(parts)
   for (const epoch of keyring.epochs()) {
-    if (epoch === keyring.currentEpoch()) continue
+    if (epoch === keyring.currentEpoch() || (flowing && epoch === replaced)) continue
     const [used] = await db.read(sql`SELECT id FROM message WHERE epoch = ${epoch} LIMIT 1`)
     if (used === undefined) await keyring.destroy(epoch)
   }
