@@ -1,4 +1,5 @@
 /** Opens sealed content, wherever it lies. */
+import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { openPayload } from '../seal/age.ts'
 import { sql } from '../store/db.ts'
@@ -22,4 +23,17 @@ export async function openContent({ db, blobs }: SpoolParts, messageId: string, 
     clear.on('close', () => sealed.destroy())
     return sealed.pipe(clear)
   }
+}
+
+/** Is the stored payload, byte for byte, the one that hashes to `payloadSha256` (hex)? False when it is gone or cannot be read. */
+export async function isIntact({ db, blobs }: SpoolParts, messageId: string, payloadSha256: string): Promise<boolean> {
+  const [row] = await db.read<ContentRow>(sql`SELECT inline_payload, blob FROM content WHERE message = ${messageId}`)
+  if (row === undefined) return false
+  const hash = createHash('sha256')
+  try {
+    for await (const chunk of row.inline_payload !== null ? [row.inline_payload] : blobs.open(row.blob ?? '')) hash.update(chunk)
+  } catch {
+    return false
+  }
+  return hash.digest('hex') === payloadSha256
 }

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import type { Envelope, MessageKind } from '../mail/envelope.ts'
 import type { Step } from '../mail/plan.ts'
 import type { Statement } from '../store/db.ts'
-import { openContent } from './content.ts'
+import { isIntact, openContent } from './content.ts'
 import { draftOriginal, openIntake } from './intake.ts'
 import type { SpoolParts } from './parts.ts'
 import { forgetContent } from './settle.ts'
@@ -56,6 +56,8 @@ export type Spool = {
   readonly wake: () => void
   /** The content of a message in clear, given its file key; undefined when it is gone. */
   readonly open: (messageId: string, fileKey: Buffer) => Promise<Readable | undefined>
+  /** Is the sealed payload on the disk the one with this hex SHA-256? */
+  readonly intact: (messageId: string, payloadSha256: string) => Promise<boolean>
   /** Delete the content of a message, blob file too, unless a waiting recipient or a letter still needs it. */
   readonly forget: (messageId: string) => Promise<void>
   /** Bytes still free where content is stored. */
@@ -74,6 +76,7 @@ export function createSpool(parts: SpoolParts): Spool & { readonly onWake: (list
       listener = wanted
     },
     open: async (messageId, fileKey) => (await openContent(parts, messageId, fileKey))?.(),
+    intact: (messageId, payloadSha256) => isIntact(parts, messageId, payloadSha256),
     forget: (messageId) => forgetContent(parts, messageId),
     free: () => parts.blobs.free(),
   }
