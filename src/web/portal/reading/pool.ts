@@ -12,8 +12,13 @@ export type Pool = {
   readonly close: () => Promise<void>
 }
 
-/** `timeLimit`: milliseconds a mail of up to 10 MB may take; each further megabyte adds 100. */
-export function createPool({ timeLimit = 2000 }: { timeLimit?: number } = {}): Pool {
+/** `time`: milliseconds a mail of up to 10 MB may take; each further megabyte adds 100. `memory`: MB of heap; bytes of mails lie outside. */
+export type Limits = { readonly time: number; readonly memory: number }
+
+export const usualLimits: Limits = { time: 2000, memory: 160 }
+
+/** No thread runs before the first job. */
+export function createPool({ time, memory }: Limits): Pool {
   const idle: Worker[] = []
   const all = new Set<Worker>()
   const waiting: ((worker: Worker | undefined) => void)[] = []
@@ -28,7 +33,7 @@ export function createPool({ timeLimit = 2000 }: { timeLimit?: number } = {}): P
   }
 
   const start = async (): Promise<Worker | undefined> => {
-    const worker = newWorker()
+    const worker = newWorker(memory)
     all.add(worker)
     worker.once('exit', () => all.delete(worker))
     const ready = await nextAnswer(worker, 30_000)
@@ -49,7 +54,7 @@ export function createPool({ timeLimit = 2000 }: { timeLimit?: number } = {}): P
   }
 
   const run = async (job: Job): Promise<JobAnswer> => {
-    const limit = timeLimit + Math.max(0, job.bytes.byteLength / megabyte - 10) * 100
+    const limit = time + Math.max(0, job.bytes.byteLength / megabyte - 10) * 100
     const worker = closed ? undefined : await borrow()
     if (!worker) return { kind: 'unreadable', because: 'busy' }
     worker.postMessage(job, [job.bytes])
@@ -90,12 +95,9 @@ function nextAnswer(worker: Worker, limit: number): Promise<JobAnswer> {
   })
 }
 
-// Bytes of mails lie outside the heap; this bounds what parsing and sanitising make of them.
-const resourceLimits = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 }
-
 /** Compiled: the .js beside this file. From source: a worker does not inherit `--import tsx`, so it registers the loader itself. */
-function newWorker(): Worker {
-  const environment = { resourceLimits, env: {}, stdin: false } as const
+function newWorker(memory: number): Worker {
+  const environment = { resourceLimits: { maxOldGenerationSizeMb: memory, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 }, env: {} }
   if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./worker.js', import.meta.url), environment)
   const source = JSON.stringify(new URL('./worker.ts', import.meta.url).href)
   const script = `import('tsx/esm/api').then(({ register }) => { register(); return import(${source}) })`

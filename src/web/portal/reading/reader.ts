@@ -1,7 +1,7 @@
 /** Reads opened letters for the pages, and remembers what it made of them while they are read. */
 import type { Readable } from 'node:stream'
 import type { JobAnswer, LetterContent } from './content.ts'
-import { createPool } from './pool.ts'
+import { createPool, type Limits, usualLimits } from './pool.ts'
 
 /** A letter as the vault hands it out; `size` in bytes. */
 export type Opened = { readonly size: number; readonly content: () => Readable }
@@ -18,8 +18,8 @@ const room = 64 * 1024 * 1024
 const idle = 30 * 60_000
 
 /** `clock` in milliseconds; `report` hears why a mail could not be read, in a word. */
-export function createReader(parts: { clock: () => number; report: (because: string) => void; timeLimit?: number }): Reader {
-  const pool = createPool(parts.timeLimit === undefined ? {} : { timeLimit: parts.timeLimit })
+export function createReader(parts: { clock: () => number; report: (because: string) => void; limits?: Limits }): Reader {
+  const pool = createPool(parts.limits ?? usualLimits)
   const kept = createShelf(parts.clock)
   const pending = new Map<string, Promise<LetterContent | 'unreadable'>>()
 
