@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Deferral, nextAttempt } from '../../src/spool/schedule.ts'
+
+const minute = 60_000
+const ordinary: Deferral = {
+  retry: { then: 'failed' },
+  stepAttempts: 1,
+  stepSince: 0,
+  acceptedAt: 0,
+  now: 0,
+  schedule: [5, 10, 20, 40, 60].map((minutes) => minutes * minute),
+  lifetime: 5 * 24 * 60 * minute,
+  jitter: 0.5,
+}
+const again = (at: number) => ({ kind: 'again', at })
+
+test('an ordinary deferral waits 5, 10, 20, 40, 60 minutes, then 1.5 times as long up to 4 hours', () => {
+  const waits = [1, 2, 3, 4, 5, 6, 7, 8, 9, 20].map((stepAttempts) => {
+    const next = nextAttempt({ ...ordinary, stepAttempts })
+    return next.kind === 'again' ? next.at / minute : 0
+  })
+  assert.deepEqual(waits, [5, 10, 20, 40, 60, 90, 135, 202.5, 240, 240])
+})
+
+test('jitter spreads a wait by a fifth to both sides', () => {
+  assert.deepEqual(nextAttempt({ ...ordinary, jitter: 0 }), again(4 * minute))
+  assert.deepEqual(nextAttempt({ ...ordinary, jitter: 0.999999 }), again(6 * minute))
+})
+
+test('an ordinary deferral gets a last attempt at the end of its life, and fails then', () => {
+  const end = ordinary.lifetime
+  assert.deepEqual(nextAttempt({ ...ordinary, stepAttempts: 40, now: end - minute }), again(end))
+  assert.deepEqual(nextAttempt({ ...ordinary, stepAttempts: 41, now: end }), { kind: 'over', then: 'failed' })
+})
+
+test('rounds come at their offsets after the first attempt of the step, then the plan goes on', () => {
+  const retry = { offsets: [0, 1, 5, 15, 30, 60].map((minutes) => minutes * minute), then: 'unsuitable' } as const
+  const since = 1000
+  const at = (stepAttempts: number, now: number) => nextAttempt({ ...ordinary, retry, stepAttempts, stepSince: since, now: since + now })
+  assert.deepEqual(at(1, 0), again(since + minute))
+  assert.deepEqual(at(2, minute), again(since + 5 * minute))
+  assert.deepEqual(at(5, 30 * minute), again(since + 60 * minute))
+  assert.deepEqual(at(6, 60 * minute), { kind: 'over', then: 'unsuitable' })
+})
+
+test('rounds slept through are not made up for: the next one in the future is taken', () => {
+  const retry = { offsets: [0, 1, 5, 15, 30, 60].map((minutes) => minutes * minute), then: 'unsuitable' } as const
+  assert.deepEqual(nextAttempt({ ...ordinary, retry, stepAttempts: 2, now: 20 * minute }), again(30 * minute))
+  assert.deepEqual(nextAttempt({ ...ordinary, retry, stepAttempts: 2, now: 90 * minute }), { kind: 'over', then: 'unsuitable' })
+})
+
+test('an attempt that itself took long does not repeat a round that has passed', () => {
+  const retry = { offsets: [0, minute], then: 'unsuitable' } as const
+  assert.deepEqual(nextAttempt({ ...ordinary, retry, stepAttempts: 1, now: 2 * minute }), { kind: 'over', then: 'unsuitable' })
+})
+
+test('a step with a patience of its own counts from the first attempt of the step, a life from acceptance', () => {
+  const patience = { until: 10 * minute, then: 'unsuitable' } as const
+  assert.deepEqual(nextAttempt({ ...ordinary, retry: patience, stepSince: 100 * minute, now: 109 * minute }), again(110 * minute))
+  assert.deepEqual(nextAttempt({ ...ordinary, retry: patience, stepSince: 100 * minute, now: 110 * minute }), { kind: 'over', then: 'unsuitable' })
+  const life = { until: 10 * minute, then: 'failed' } as const
+  assert.deepEqual(nextAttempt({ ...ordinary, retry: life, stepSince: 100 * minute, now: 100 * minute }), { kind: 'over', then: 'failed' })
+})
