@@ -1,11 +1,11 @@
 /** The age v1 format (age-encryption.org/v1) by node:crypto: file keys, the wrap and the header for an X25519 key, key texts. */
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
 import { decodeBech32, encodeBech32 } from './bech32.ts'
 import { derive, openWith, sealWith } from './box.ts'
-import { agree, newIdentity, x25519Identity } from './x25519.ts'
+import { agree, newKeyPair, privateKeyOf, publicHalf } from './x25519.ts'
 
 export { opener, openPayload, payloadSize, SealBroken, sealer, sealPayload } from './payload.ts'
-export { type Identity, newIdentity, x25519Identity } from './x25519.ts'
+export { type Identity, x25519Identity } from './x25519.ts'
 
 /** The key of one content: 16 random bytes. */
 export const newFileKey = (): Buffer => randomBytes(16)
@@ -21,20 +21,21 @@ const zeroNonce = Buffer.alloc(12) // each wrap has a key of its own, used once
 /** The file key for the holder of `publicKey` alone: ephemeral share (32) ‖ body (32), the two parts of age's X25519 stanza. */
 export function wrapFileKey(fileKey: Buffer, publicKey: Buffer): Buffer {
   if (fileKey.length !== 16) throw new Error(`a file key has 16 bytes, not ${fileKey.length}`)
-  const ephemeral = newIdentity()
-  const shared = agree(ephemeral.secret, publicKey)
+  const ephemeral = newKeyPair()
+  const shared = agree(ephemeral.privateKey, publicKey)
   if (!shared) throw new Error('this public key is of low order: nothing can be kept secret with it')
   const body = sealWith(wrapKey(shared, ephemeral.publicKey, publicKey), zeroNonce, fileKey)
   return Buffer.concat([ephemeral.publicKey, ...body])
 }
 
-/** The file key; undefined when the wrap was made for somebody else or was changed. */
-export function unwrapFileKey(wrap: Buffer, secret: Buffer): Buffer | undefined {
+/** The file key; undefined when the wrap was made for somebody else or was changed. `secret`: 32 bytes, or the key made of them. */
+export function unwrapFileKey(wrap: Buffer, secret: Buffer | KeyObject): Buffer | undefined {
   if (wrap.length !== wrapLength) return undefined
   const share = wrap.subarray(0, shareLength)
-  const shared = agree(secret, share)
+  const key = Buffer.isBuffer(secret) ? privateKeyOf(secret) : secret
+  const shared = agree(key, share)
   if (!shared) return undefined
-  return openWith(wrapKey(shared, share, x25519Identity(secret).publicKey), zeroNonce, wrap.subarray(shareLength))
+  return openWith(wrapKey(shared, share, publicHalf(key)), zeroNonce, wrap.subarray(shareLength))
 }
 
 const wrapKey = (shared: Buffer, share: Buffer, publicKey: Buffer): Buffer =>

@@ -1,4 +1,5 @@
 /** Secrets of 32 bytes as files that only their owner may read: made once, checked when read, overwritten when destroyed. */
+import { randomBytes } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
 import { link, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -30,10 +31,14 @@ export function readKeyFile(folder: string, name: string, prefix: string): Buffe
   const file = openExisting(path)
   if (file === undefined) return undefined
   try {
-    refuseOthers(fstatSync(file).mode, `key file ${path}`, `chmod 600 ${path}`)
+    const state = fstatSync(file)
+    if (!state.isFile()) throw new KeyFileBroken(`${path} should be a key file, but is no plain file. Move it away.`)
+    refuseOthers(state.mode, `key file ${path}`, `chmod 600 ${path}`)
     const secret = decodeBech32(prefix, readFileSync(file, 'latin1').trim())
     if (secret?.length === 32) return secret
-    throw new KeyFileBroken(`The key file ${path} is damaged: it holds no ${prefix.toUpperCase()}1… key. Restore it from a backup.`)
+    throw new KeyFileBroken(
+      `The key file ${path} is damaged: it holds no ${prefix.toUpperCase()}1… key. Restore it from a backup, or, if all that it sealed may be lost, move it away.`,
+    )
   } finally {
     closeSync(file)
   }
@@ -44,7 +49,7 @@ export function readKeyFile(folder: string, name: string, prefix: string): Buffe
  * all processes use the same.
  */
 export async function makeKeyFile(folder: string, name: string, prefix: string, secret: Buffer): Promise<Buffer> {
-  const unfinished = join(folder, `.new-${process.pid}-${name}`)
+  const unfinished = join(folder, `.new-${randomBytes(4).toString('hex')}-${name}`)
   await writeSynced(unfinished, `${encodeBech32(prefix, secret).toUpperCase()}\n`, 'wx')
   const won = await linked(unfinished, join(folder, name))
   await rm(unfinished)
@@ -71,9 +76,13 @@ export async function destroyKeyFile(folder: string, name: string): Promise<void
 }
 
 async function overwrite(folder: string, path: string): Promise<void> {
-  const { size } = await stat(path)
-  await writeSynced(path, Buffer.alloc(size), 'r+')
-  await rm(path)
+  try {
+    const { size } = await stat(path)
+    await writeSynced(path, Buffer.alloc(size), 'r+')
+    await rm(path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error // another process, starting like us, finished it
+  }
   await syncFolder(folder)
 }
 

@@ -5,7 +5,7 @@ import type { Clock } from '../ops/clock.ts'
 import { unwrapFileKey, wrapFileKey } from './age.ts'
 import { openBox, sealBox } from './box.ts'
 import { destroyKeyFile, makeKeyFile, prepareKeyFolder, readKeyFile } from './key-files.ts'
-import { type Identity, newIdentity, x25519Identity } from './x25519.ts'
+import { privateKeyOf, publicHalf } from './x25519.ts'
 
 export { KeyFileBroken } from './key-files.ts'
 
@@ -97,26 +97,31 @@ const epochName = /^(\d{13})-[0-9a-f]{8}$/
 const fileOf = (epoch: string) => `epoch-${epoch}.key`
 const agePrefix = 'age-secret-key-' // so that the age command can use the file
 
+/** An epoch's key as node:crypto holds it: OpenSSL wipes the memory when the object is gone. */
+type EpochKey = { readonly privateKey: KeyObject; readonly publicKey: Buffer }
+
 async function openEpochs(folder: string, clock: Clock): Promise<Epochs> {
-  const known = new Map<string, Identity>()
+  const known = new Map<string, EpochKey>()
+  let closed = false
   const begin = async () => {
     const epoch = `${String(clock()).padStart(13, '0')}-${randomBytes(4).toString('hex')}`
-    const identity = newIdentity()
-    await makeKeyFile(folder, fileOf(epoch), agePrefix, identity.secret)
-    known.set(epoch, identity)
+    const secret = randomBytes(32) // every 32 bytes are an X25519 secret (RFC 7748 §5)
+    await makeKeyFile(folder, fileOf(epoch), agePrefix, secret)
+    known.set(epoch, epochKey(secret))
     return epoch
   }
-  for (const epoch of listEpochs(folder)) identityOf(epoch, known, folder)
+  for (const epoch of listEpochs(folder)) epochKeyOf(epoch, known, folder)
   let current = youngest([...known.keys()], clock()) ?? (await begin())
   return {
     wrap: (fileKey) => {
-      const identity = known.get(current)
-      if (!identity) throw new Error('the keyring is closed')
-      return { epoch: current, wrap: wrapFileKey(fileKey, identity.publicKey) }
+      const key = known.get(current)
+      if (!key) throw new Error('the keyring is closed')
+      return { epoch: current, wrap: wrapFileKey(fileKey, key.publicKey) }
     },
     unwrap: (epoch, wrap) => {
-      const identity = identityOf(epoch, known, folder)
-      return identity && unwrapFileKey(wrap, identity.secret)
+      if (closed) throw new Error('the keyring is closed')
+      const key = epochKeyOf(epoch, known, folder)
+      return key && unwrapFileKey(wrap, key.privateKey)
     },
     currentEpoch: () => current,
     epochs: () => listEpochs(folder),
@@ -128,11 +133,10 @@ async function openEpochs(folder: string, clock: Clock): Promise<Epochs> {
       if (epoch === current) throw new Error(`epoch ${epoch} is the current one: rotate first`)
       if (!epochName.test(epoch)) return
       await destroyKeyFile(folder, fileOf(epoch))
-      known.get(epoch)?.secret.fill(0)
       known.delete(epoch)
     },
     close: () => {
-      for (const { secret } of known.values()) secret.fill(0)
+      closed = true
       known.clear()
     },
   }
@@ -145,14 +149,20 @@ const listEpochs = (folder: string): string[] =>
     .sort()
 
 /** From memory, else from its file: another process (a command) may have begun it. Undefined when it is destroyed. */
-function identityOf(epoch: string, known: Map<string, Identity>, folder: string): Identity | undefined {
+function epochKeyOf(epoch: string, known: Map<string, EpochKey>, folder: string): EpochKey | undefined {
   const found = known.get(epoch)
   if (found || !epochName.test(epoch)) return found
   const secret = readKeyFile(folder, fileOf(epoch), agePrefix)
   if (!secret) return undefined
-  const identity = x25519Identity(secret)
-  known.set(epoch, identity)
-  return identity
+  const key = epochKey(secret)
+  known.set(epoch, key)
+  return key
+}
+
+function epochKey(secret: Buffer): EpochKey {
+  const privateKey = privateKeyOf(secret)
+  secret.fill(0)
+  return { privateKey, publicKey: publicHalf(privateKey) }
 }
 
 /** The epoch to go on with: the last one, unless its hour is over or the clock was set back before it. */

@@ -57,7 +57,7 @@ export function sealer(fileKey: Buffer): Sealer {
 }
 
 /** Decrypts what is pushed. Both throw SealBroken; what was given out before had been authenticated, but may be incomplete. */
-export type Opener = { readonly push: (sealed: Buffer) => Generator<Buffer, void>; readonly end: () => Buffer[] }
+export type Opener = { readonly push: (sealed: Buffer) => Generator<Buffer, void>; readonly end: () => Generator<Buffer, void> }
 
 /** An opener for one payload. It keeps no more than one chunk. */
 export function opener(fileKey: Buffer): Opener {
@@ -82,14 +82,13 @@ export function opener(fileKey: Buffer): Opener {
         at += copied
       }
     },
-    end: () => {
+    end: function* () {
       if (!key) throw new SealBroken('the payload ends within its nonce')
-      const first = counter.first()
-      const clear = filled < tagLength ? undefined : openWith(key, counter.next(true), pending.subarray(0, filled))
-      key.fill(0)
-      if (!clear) throw new SealBroken('the payload is cut off, or its last chunk was changed')
-      if (clear.length === 0 && !first) throw new SealBroken('the last chunk is empty, which no age program writes')
-      return clear.length ? [clear] : []
+      try {
+        yield* openLast(key, counter, pending.subarray(0, filled))
+      } finally {
+        key.fill(0)
+      }
     },
   }
 }
@@ -106,6 +105,20 @@ function* openMiddle(key: Buffer, counter: ChunkCounter, sealed: Buffer): Genera
   if (!last) throw new SealBroken('a chunk of the payload was changed')
   yield last
   throw new SealBroken('there are bytes behind the end of the payload')
+}
+
+/** The chunk behind which nothing stands. When it is whole but not marked as the last one, others have been cut off. */
+function* openLast(key: Buffer, counter: ChunkCounter, sealed: Buffer): Generator<Buffer, void> {
+  if (sealed.length < tagLength) throw new SealBroken('the payload is cut off')
+  const clear = openWith(key, counter.peek(true), sealed)
+  if (clear && clear.length === 0 && !counter.first()) throw new SealBroken('the last chunk is empty, which no age program writes')
+  if (clear) {
+    if (clear.length) yield clear
+    return
+  }
+  const middle = sealed.length === chunkLength + tagLength && openWith(key, counter.peek(false), sealed)
+  if (middle) yield middle
+  throw new SealBroken('the payload is cut off, or its last chunk was changed')
 }
 
 type ChunkCounter = ReturnType<typeof chunkCounter>
