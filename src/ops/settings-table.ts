@@ -9,6 +9,8 @@ export type Entry<T> = {
   readonly about: string
   /** Known, but this version does nothing with it: only the default is accepted. */
   readonly later?: true
+  /** Values that are known, but not available in this version. */
+  readonly laterValues?: readonly T[]
   /** Never printed; `…_FILE` in the environment names a file that holds it. */
   readonly secret?: true
 }
@@ -25,7 +27,7 @@ export const table = {
     kind.list(kind.domain),
     'Only senders of these domains are relayed (a null reverse-path is judged by its header From). Empty: any sender, loopback clients only.',
   ),
-  'organisation.language': later('en', kind.text, 'Language of pages and mail when the recipient’s is unknown.'),
+  'organisation.language': now('en', kind.oneOf('en', 'de'), 'Language of notices and pages when the recipient’s is unknown.'),
   data: now('./data', kind.path, 'The folder of keys, database and stored mail.'),
   database: secret(
     now(
@@ -120,7 +122,14 @@ export const table = {
   'retry.code': now('15s, 30s, 60s, 2m, 4m', kind.list(kind.duration), 'Pauses between attempts for code mail.'),
 
   'escrow.expires': now('30d', kind.duration, 'How long a letter can be read when its rule does not say; 1h to 365d.'),
-  'escrow.proof': later('code', kind.oneOf('link', 'code', 'second-factor'), 'What a reader needs when the rule does not say.'),
+  'escrow.proof': {
+    ...now(
+      'code',
+      kind.oneOf('link', 'code', 'second-factor'),
+      'What a reader needs when the rule does not say. link is raised to code when the notice did not go over a verified channel; second-factor is not available in this version.',
+    ),
+    laterValues: ['second-factor'],
+  },
   'escrow.onDowngrade': later('second-factor', kind.oneOf('second-factor', 'hold'), 'What a letter needs when a downgrade is suspected.'),
   'escrow.onClearPath': later('code', kind.oneOf('code', 'second-factor'), 'What a letter needs when its notice travels in clear.'),
   'notice.from': now('letters@<first of organisation.domains, else hostname>', kind.mailbox, 'The address that notices come from.'),

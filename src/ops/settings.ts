@@ -123,11 +123,14 @@ function readOne(key: Key, given: Given | undefined, base: string): { readonly v
   }
   const changed = given !== undefined && 'value' in initial && JSON.stringify(read.value) !== JSON.stringify(initial.value)
   if (entry.later && changed)
-    return {
-      problem: { key, ...given.at, text: `is not available in this version; only its default (${entry.initial || 'nothing'}) is accepted` },
-    }
+    return refused(key, given, `is not available in this version; only its default (${entry.initial || 'nothing'}) is accepted`)
+  if (entry.laterValues?.includes(read.value)) return refused(key, given, `${String(read.value)} is not available in this version`)
   return read
 }
+
+const refused = (key: Key, given: Given | undefined, text: string): { readonly problem: Problem } => ({
+  problem: { key, ...given?.at, text },
+})
 
 /** A derived default is shown as what it came to, the others as the table writes them. */
 function sourceOf(key: Key, given: Given | undefined, settings: Settings): Source {

@@ -196,7 +196,8 @@ describe('mistakes', () => {
       bad('', { LETTERLOCK_DATABASE: 'postgres://user:hunter2@db/x' })[0] ?? '',
       /^database names PostgreSQL, which is not available in this version/,
     )
-    assert.match(bad('escrow: { proof: second-factor }\n')[0] ?? '', /escrow\.proof is not available in this version/)
+    assert.deepEqual(bad('escrow: { proof: second-factor }\n'), ['FILE:1:11: escrow.proof second-factor is not available in this version'])
+    assert.equal(good('escrow: { proof: link }\n').settings['escrow.proof'], 'link')
     assert.equal(good('roles: all\nescrow: { proof: code }\nnotice: { senderLink: digest }\n').settings['escrow.proof'], 'code')
   })
 
