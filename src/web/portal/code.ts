@@ -18,11 +18,13 @@ export function codePages(parts: Parts): Router {
   const show = (request: Request, response: Response, stage: CodeStage, cookie: string) => {
     const { outside } = stage
     const words = answers.words(request, outside.language)
-    const problem = problemText(String(request.query.problem ?? ''), stage.triesLeft, words.t)
+    const named = String(request.query.problem ?? '')
+    const problem = problemText(named, stage.triesLeft, words.t)
+    const limited = named === 'limited'
     const frame = { title: words.t.code.document, words, reference: outside.reference }
     return answers.page({ request, response, status: 200 }, 'code', frame, {
       ...{ action: `/c/${String(request.params.session)}`, token: formToken('code', cookie), problem, now: clock() },
-      ...{ address: outside.maskedAddress, codeWords: stage.words, inputMode: 'numeric', limited: stage.limited ?? null },
+      ...{ address: outside.maskedAddress, codeWords: stage.words, inputMode: stage.long ? 'text' : 'numeric', limited },
       ...{ sentAt: stage.sentAt, validUntil: stage.validUntil, mayResendAt: stage.mayResendAt, triesLeft: stage.triesLeft },
     })
   }
@@ -61,8 +63,7 @@ export function codePages(parts: Parts): Router {
     if (!tokenMatches(request, 'code', cookie)) return response.redirect(303, `/c/${session}?problem=again`)
     const stage = await vault.sendCode(cookie)
     if (stage === undefined) return lost(request, response)
-    // What the answer says is also what the page finds out by itself, except that a limit was met just now.
-    return stage.limited ? show(request, response, stage, cookie) : response.redirect(303, `/c/${session}`)
+    return response.redirect(303, stage.limited ? `/c/${session}?problem=limited` : `/c/${session}`)
   })
 
   return router

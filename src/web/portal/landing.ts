@@ -39,6 +39,8 @@ export function landingPages(parts: Parts): Router {
     const begun = await vault.begin(secret, clientOf(request))
     if (begun.kind !== 'session') return gone(request, response, begun)
     cookies.set(request, response, begun.session, begun.cookie)
+    // Where the link alone is enough, this press is the reading: recorded by a POST, so that the GET of the letter changes nothing.
+    await vault.read(begun.cookie)
     response.redirect(303, `/c/${begun.session}`)
   })
 

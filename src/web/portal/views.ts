@@ -22,7 +22,7 @@ export type ViewData = {
     readonly mayResendAt: number
     readonly now: number
     readonly triesLeft: number
-    readonly limited: { readonly sentAt: number; readonly words: string } | null
+    readonly limited: boolean
     readonly problem: string
   }
   readonly letter: {

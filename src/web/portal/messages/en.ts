@@ -49,8 +49,8 @@ export const en = {
     resend: 'Send a new code',
     resendLead: 'Nothing there? Look in the folder for unwanted mail first.',
     resendAt: (at: string) => `You can ask for a new code from ${at}.`,
-    limited: (at: string, words: string) =>
-      `Several codes have been sent already. Please use the one sent at ${at}, with the words ${isolate(words)}.`,
+    limited: (at: string, words: string) => `No new code was sent: please use the one of ${at}, with the words ${isolate(words)}.`,
+    ended: (at: string) => `The last code worked until ${at}. Please ask for a new one below.`,
     leave: 'You can switch to your mail and come back: this page stays as it is.',
     problem: 'There is a problem',
     empty: 'Type the code from the e-mail into the box.',
