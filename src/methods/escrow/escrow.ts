@@ -1,0 +1,168 @@
+/** The method that reaches everybody: the message stays sealed here, and its recipient gets a notice with a link. */
+import { z } from 'zod'
+import { parseMailboxes } from '../../mail/address.ts'
+import { decodeWords, field, type Header, oneLine, parseHeader } from '../../mail/header.ts'
+import type { Reason } from '../../mail/outcome.ts'
+import { duration } from '../../ops/settings-kinds.ts'
+import type { Answer, Attempt, AttemptRecipient, MethodKind, Parts } from '../method.ts'
+import { listAttachments } from './attachments.ts'
+import { type Proof, proofNamed, proofs } from './binding.ts'
+import { attackSign, labelFor } from './label.ts'
+import { type Meta, sealLetter } from './letter.ts'
+import { composeNotice } from './notice.ts'
+import { type LanguageName, languageNamed, languageNames, longDate } from './notice-text.ts'
+
+const shortest = 60 * 60_000
+const longest = 365 * 24 * 60 * 60_000
+
+const expires = z.union([z.string(), z.number()]).transform((value, context): number => {
+  const read = duration.read(value, '')
+  if ('value' in read && read.value >= shortest && read.value <= longest) return read.value
+  context.addIssue({ code: 'custom', message: 'must be a duration from 1h to 365d, such as 14d' })
+  return z.NEVER
+})
+
+/** `expires` in milliseconds. What is not given here comes from the settings `escrow.*` and `notice.*`. */
+export type EscrowOptions = {
+  readonly proof?: Proof | undefined
+  readonly expires?: number | undefined
+  readonly subject?: 'neutral' | 'original' | undefined
+  readonly languages?: readonly LanguageName[] | undefined
+}
+
+const options: z.ZodType<EscrowOptions> = z.strictObject({
+  proof: z.enum(proofs).optional(),
+  expires: expires.optional(),
+  subject: z.enum(['neutral', 'original']).optional(),
+  languages: z
+    .array(z.enum(languageNames as [LanguageName, ...LanguageName[]]))
+    .min(1)
+    .optional(),
+})
+
+export const escrow: MethodKind<EscrowOptions> = {
+  options,
+  inPolicy: true,
+  build: (parts) => ({ attempt: (attempt) => sealForAll(parts, attempt) }),
+}
+
+/** One payload, one letter for each recipient: each reads, expires and is recalled alone. */
+async function sealForAll(parts: Parts, attempt: Attempt<EscrowOptions>): Promise<ReadonlyMap<string, Answer>> {
+  const proof = attempt.options.proof ?? proofNamed(parts.settings['escrow.proof'])
+  const refusal = refuse(attempt, proof)
+  if (refusal !== undefined) return new Map(attempt.recipients.map(({ id }) => [id, refusal]))
+  const opened = await readMeta(attempt)
+  if (opened === undefined) return new Map(attempt.recipients.map(({ id }) => [id, damaged]))
+  const { header, meta } = opened
+  const answers = attempt.recipients.map(
+    async (recipient) => [recipient.id, await sealForOne(parts, attempt, recipient, { proof, header, meta })] as const,
+  )
+  return new Map(await Promise.all(answers))
+}
+
+/** What is sealed beside the header. Undefined when the stored content cannot be read: that must not become a letter. */
+async function readMeta({ content }: Attempt<EscrowOptions>): Promise<{ header: Header; meta: Meta } | undefined> {
+  try {
+    const header = parseHeader(await content.header())
+    const subject = oneLine(decodeWords(field(header, 'Subject') ?? '').replace(/\s+/g, ' '))
+    return { header, meta: { subject, attachments: (await listAttachments(content.open())) ?? null } }
+  } catch {
+    return undefined
+  }
+}
+
+const damaged: Answer = {
+  outcome: {
+    kind: 'deferred',
+    reason: 'content-damaged',
+    text: 'the stored message cannot be read: its payload was altered or the disk fails; it is kept and tried again',
+    evidence: {},
+    retry: { then: 'failed' },
+  },
+}
+
+/** What asks for a second factor is not done with less (spec "Proof"): it goes back to the sender with the reason. */
+function refuse({ earlier }: Attempt<EscrowOptions>, proof: Proof): Answer | undefined {
+  const sign = attackSign(earlier)
+  if (sign !== undefined) {
+    return notAvailable(
+      'downgrade-suspected',
+      `the recipient's mail path looks attacked (${sign.reason}: ${sign.text}), so a code sent over it proves nothing; the second factor that such a letter needs is not available in this version`,
+    )
+  }
+  if (proof === 'second-factor')
+    return notAvailable('not-available', 'the rule demands a letter with a second factor, which is not available in this version')
+  return undefined
+}
+
+// RFC 3463 §3.8: X.7.0, a security status that no other code tells.
+const notAvailable = (reason: Reason, text: string): Answer => ({
+  outcome: { kind: 'failed', reason, text, evidence: {}, status: '5.7.0' },
+})
+
+async function sealForOne(
+  parts: Parts,
+  { message, content, options, earlier }: Attempt<EscrowOptions>,
+  recipient: AttemptRecipient,
+  { proof, header, meta }: { readonly proof: Proof; readonly header: Header; readonly meta: Meta },
+): Promise<Answer> {
+  const { settings, keyring, clock, spool } = parts
+  const now = clock()
+  const languages = options.languages ?? usualLanguages(settings['organisation.language'])
+  const label = labelFor(earlier)
+  const shown = {
+    ...senderOf(header, message),
+    messageId: message.messageId,
+    references: (field(header, 'References') ?? '').slice(0, 4000),
+    label,
+    language: languages.join(','),
+    createdAt: now,
+  }
+  const expiresAt = now + (options.expires ?? settings['escrow.expires'])
+  const about = {
+    message: message.id,
+    recipient: recipient.id,
+    address: recipient.address,
+    proof,
+    expiresAt,
+    payloadSha256: content.payloadSha256,
+    shown,
+  }
+  const letter = sealLetter(keyring, content.fileKey, about, meta)
+  const notice = spool.draft(
+    await composeNotice(
+      parts,
+      { ...shown, id: letter.id, reference: letter.reference, address: recipient.address, expiresAt, languages },
+      {
+        secret: letter.secret,
+        code: proof !== 'link',
+        subject: (options.subject ?? settings['notice.subject']) === 'original' ? meta.subject : undefined,
+      },
+    ),
+  )
+  return {
+    outcome: {
+      kind: 'delivered',
+      assurance: 'none', // the message travelled nowhere
+      text: `sealed here as letter ${letter.reference}; ${recipient.address} is sent a notice and can read it until ${longDate('en', expiresAt)}`,
+      evidence: { letter: letter.id, reference: letter.reference, notice: notice.id, proof, expiresAt, label },
+    },
+    state: 'letter-waiting',
+    proof,
+    writes: [...letter.statements, ...notice.statements],
+    settled: async () => spool.wake(),
+  }
+}
+
+function senderOf(header: Header, message: Attempt<unknown>['message']): { senderName: string; senderAddress: string } {
+  const [from] = parseMailboxes(field(header, 'From') ?? '')
+  const senderAddress = message.headerFrom || message.reversePath
+  // A name counts only with the address that was judged.
+  return { senderName: from?.address === senderAddress ? from.name.slice(0, 200) : '', senderAddress }
+}
+
+/** The organisation's language, with English below one that fewer people read. */
+function usualLanguages(setting: string): readonly LanguageName[] {
+  const own = languageNamed(setting) ?? 'en'
+  return own === 'en' ? ['en'] : [own, 'en']
+}
