@@ -36,9 +36,10 @@ function headline(explanation: Explanation): string {
 }
 
 /** The refusals before the step that served; without any, the rule itself is the reason. */
-function becauseOf({ steps, to, rule }: Explanation): string {
+function becauseOf({ steps, to, rule, outcome }: Explanation): string {
   const refused = steps.filter(({ result }) => result === 'unsuitable')
-  if (refused.length === 0) return rule.line === 0 ? 'it is mail of this gateway' : `rule "${rule.name}" says so`
+  if (refused.length === 0)
+    return rule.line === 0 ? 'it is mail of this gateway' : `rule "${rule.name}" ${outcome === 'bounced' ? 'says so' : 'asks for it first'}`
   const reasons = new Set(refused.map(({ reason }) => reason))
   const nothingKnown = reasons.has('no-key') && reasons.has('no-certificate')
   const single = refused.filter(({ reason }) => !(nothingKnown && (reason === 'no-key' || reason === 'no-certificate')))

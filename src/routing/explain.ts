@@ -75,7 +75,7 @@ export function explain(known: Case): Explanation {
     rule,
     rulesLookedAt,
     steps,
-    wouldBe: [...remedies(recipient, steps), ...otherTags(known, steps)],
+    wouldBe: [...remedies(recipient, steps), ...(isOpen(recipient.state, steps) ? otherTags(known, steps) : [])],
     assurance: recipient.assurance,
     proof: recipient.proof,
     acceptedAt: message.acceptedAt,
@@ -105,6 +105,10 @@ function remedies({ address }: Case['recipient'], steps: readonly StepResult[]):
     return change === undefined ? [] : [{ method: step.method, if: change }]
   })
 }
+
+/** Another rule would help only where a rule decided: not a host that is down, nor an address that does not exist (it must not become a letter). */
+const isOpen = (state: string, steps: readonly StepResult[]): boolean =>
+  state === 'bounced' ? steps.at(-1)?.method === bounce.method : state !== 'waiting' && state !== 'held'
 
 const mostTags = 3
 

@@ -49,10 +49,7 @@ export const later = {
   condition: ['header', 'size', 'detect', 'authenticated-as', 'client'],
   trait: ['calendar', 'signed', 'rights-managed', 'forwarded'],
   step: ['hold'],
-  option: {
-    tls: ['level', 'patience', 'pin', 'min'],
-    pgp: ['trust'],
-    smime: ['trust'],
-    escrow: ['proof', 'expires', 'subject', 'languages', 'on-downgrade', 'on-clear-path', 'reply'],
-  },
+  option: { escrow: ['on-downgrade', 'on-clear-path', 'reply'] },
+  // Methods know these values, but in this version they could only fall through or bounce.
+  value: ['tls.level.dane', 'escrow.proof.second-factor'],
 } as const satisfies { readonly [place: string]: readonly string[] | { readonly [method: string]: readonly string[] } }

@@ -72,7 +72,7 @@ function readOptions(
   const words = method === consent.method ? [consent.key] : schema === undefined ? [] : optionWords(schema)
   const strange = words === undefined ? [] : value.entries.filter(({ key }) => !words.includes(key))
   for (const { key, at } of strange) reportOption(report, at, method, key, words ?? [])
-  if (strange.length > 0 || !consents(method, at, value, report)) return undefined
+  if (strange.length > 0 || !consents(method, at, value, report) || isLater(method, value, report)) return undefined
   if (schema === undefined) return {}
   const parsed = schema.safeParse(plain(value))
   if (parsed.success) return isRecord(parsed.data) ? parsed.data : {}
@@ -90,6 +90,15 @@ function consents(method: string, at: Entry['at'], value: Tree & { kind: 'map' }
     `write { ${method}: { ${consent.key}: ${consent.sentence} } }`,
   )
   return false
+}
+
+/** A value that will mean something: what a rule asks must not be a way to bounce by surprise. */
+function isLater(method: string, { entries }: Tree & { kind: 'map' }, report: Report): boolean {
+  const coming = entries.filter(
+    ({ key, value }) => value.kind === 'scalar' && later.value.some((known) => known === `${method}.${key}.${value.value}`),
+  )
+  for (const { key, value } of coming) report(value.at, `${key}: ${String(plain(value))} of ${method} is not available in this version`)
+  return coming.length > 0
 }
 
 function reportOption(report: Report, at: Entry['at'], method: string, key: string, words: readonly string[]): void {

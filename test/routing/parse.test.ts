@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { z } from 'zod'
+import { methods } from '../../src/methods/index.ts'
 import { defaultPolicyText } from '../../src/routing/default-policy.ts'
 import { parsePolicy } from '../../src/routing/parse.ts'
-import { methods } from './methods.ts'
 import { policyOf, problemsOf } from './world.ts'
 
 const rest = 'default:\n  deliver: [tls, escrow]\n'
@@ -45,10 +46,10 @@ default:
   })
 
   test('gives a bare word its default options and an empty mapping the same', () => {
-    const [bare, empty, nothing] = ['[escrow]', '[{ escrow: {} }]', '[{ escrow: }]'].map(
+    const [bare, empty, nothing] = ['[tls]', '[{ tls: {} }]', '[{ tls: }]'].map(
       (deliver) => policyOf(rule('{ is: dsn }', deliver)).rules[0]?.steps[0]?.options,
     )
-    assert.deepEqual(bare, { proof: 'code' })
+    assert.deepEqual(bare, { level: 'verified' })
     assert.deepEqual(empty, bare)
     assert.deepEqual(nothing, bare)
   })
@@ -215,11 +216,32 @@ const mistakes: readonly (readonly [string, string, number, number, RegExp, RegE
   ['a mistyped option', rule('{ is: dsn }', '[{ tls: { levle: verified } }]'), 5, 24, /option of tls "levle" is unknown/, /"level"/],
   [
     'an option that is not due',
-    rule('{ is: dsn }', '[{ pgp: { trust: direct } }]'),
+    rule('{ is: dsn }', '[{ escrow: { reply: sender } }]'),
     5,
-    24,
-    /option trust of pgp is not available in this version/,
-    /write pgp alone/,
+    27,
+    /option reply of escrow is not available in this version/,
+    /available: proof, expires/,
+  ],
+  [
+    'a proof that is not due',
+    rule('{ is: dsn }', '[{ escrow: { proof: second-factor } }]'),
+    5,
+    34,
+    /proof: second-factor of escrow is not available in this version/,
+  ],
+  [
+    'a level that is not due',
+    rule('{ is: dsn }', '[{ tls: { level: dane } }]'),
+    5,
+    31,
+    /level: dane of tls is not available in this version/,
+  ],
+  [
+    'a letter that expires too soon',
+    rule('{ is: dsn }', '[{ escrow: { expires: 5m } }]'),
+    5,
+    36,
+    /option expires of escrow: must be a duration from 1h/,
   ],
   ['an option of another method', rule('{ is: dsn }', '[{ escrow: { level: verified } }]'), 5, 27, /option of escrow "level" is unknown/],
   [
@@ -298,7 +320,7 @@ describe('a text that is meant to hurt', () => {
   })
 
   test('a key called __proto__ is an unknown key like any other', () => {
-    assert.match(problemsOf(rule('{ is: dsn }', '[{ tls: { __proto__: { level: dane } } }]'))[0]?.text ?? '', /"__proto__" is unknown/)
+    assert.match(problemsOf(rule('{ is: dsn }', '[{ tls: { __proto__: { level: encrypted } } }]'))[0]?.text ?? '', /"__proto__" is unknown/)
     assert.match(problemsOf('version: 1\n__proto__: { rules: [] }\n')[0]?.text ?? '', /"__proto__" is unknown/)
   })
 
@@ -308,7 +330,7 @@ describe('a text that is meant to hurt', () => {
   })
 
   test('a schema that forgets to refuse unknown options does not open a way for them', () => {
-    const loose = { ...methods, pgp: { ...methods.pgp, options: methods.pgp.options.loose() } }
+    const loose = { ...methods, pgp: { ...methods.pgp, options: z.object({ trust: z.string().optional() }) } }
     const parsed = parsePolicy(rule('{ is: dsn }', '[{ pgp: { armour: no } }]'), loose)
     assert.equal(parsed.kind, 'errors')
   })

@@ -4,11 +4,11 @@ import fc from 'fast-check'
 import { matchesDomain } from '../../src/mail/address.ts'
 import { messageFacts } from '../../src/mail/facts.ts'
 import { parseHeader } from '../../src/mail/header.ts'
+import { methods } from '../../src/methods/index.ts'
 import { defaultPolicyText } from '../../src/routing/default-policy.ts'
 import { parsePolicy } from '../../src/routing/parse.ts'
 import { collectPatterns, readPattern, wordFor } from '../../src/routing/patterns.ts'
 import { type PlanFacts, plan } from '../../src/routing/plan.ts'
-import { methods } from './methods.ts'
 import { factsOf, policyOf } from './world.ts'
 
 const house = `version: 1

@@ -3,13 +3,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
+import { methods } from '../../src/methods/index.ts'
 import { packageRoot } from '../../src/ops/package-root.ts'
 import { defaultPolicyText } from '../../src/routing/default-policy.ts'
 import { policyStore, readPolicyFile } from '../../src/routing/store.ts'
 import { type Db, sql } from '../../src/store/db.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
-import { methods } from './methods.ts'
 
 const now = Date.UTC(2026, 10, 3)
 const clock = () => now

@@ -1,10 +1,10 @@
 /** Small words for routing tests: a policy from its text, the facts of one mail. */
 import assert from 'node:assert/strict'
+import { methods } from '../../src/methods/index.ts'
 import { parsePolicy } from '../../src/routing/parse.ts'
 import type { PlanFacts } from '../../src/routing/plan.ts'
 import type { Policy } from '../../src/routing/policy.ts'
 import { describeProblem, type Problem } from '../../src/routing/problem.ts'
-import { methods } from './methods.ts'
 
 /** The policy of a text that has no mistakes. */
 export function policyOf(text: string): Policy {
