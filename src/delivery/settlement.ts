@@ -4,12 +4,12 @@ import type { Plan, StepResult } from '../mail/plan.ts'
 import { decisionRecord } from '../routing/record.ts'
 import type { ClaimedRecipient, Group } from '../spool/claim.ts'
 import type { Settlement } from '../spool/settle.ts'
-import type { Ending } from './walk.ts'
+import { type Ending, whyNotFirst } from './walk.ts'
 
 /** The settlement of one recipient after a walk. */
 export function settlementOf(ending: Ending & { readonly plan: Plan }, group: Group, mail: MailFacts, now: number): Settlement {
   const { recipient, outcome, plan, answer, earlier, method } = ending
-  const reason = outcome.kind === 'delivered' ? (earlier.at(-1)?.reason ?? null) : outcome.reason
+  const reason = outcome.kind === 'delivered' ? (whyNotFirst(earlier) ?? null) : outcome.reason
   const state = stateOf(ending)
   return {
     recipient,

@@ -1,5 +1,5 @@
 /** Walks one group of recipients along their plan until each has an answer other than "unsuitable". */
-import type { Outcome } from '../mail/outcome.ts'
+import type { Outcome, Reason } from '../mail/outcome.ts'
 import type { Plan, Step, StepResult } from '../mail/plan.ts'
 import type { Answer, Attempt } from '../methods/method.ts'
 import type { ClaimedRecipient } from '../spool/claim.ts'
@@ -106,10 +106,14 @@ const ending = ({ recipient, earlier, stepSince, stepAttempts }: Walker, step: n
   stepAttempts,
 })
 
+/** The reason that people ask for: why the first way was not taken, not that a later one had no key either. */
+export const whyNotFirst = (earlier: readonly StepResult[]): Reason | undefined =>
+  earlier.find(({ reason }) => reason !== null)?.reason ?? undefined
+
 /** The end of every plan: nobody may carry it, so the sender is told what was tried. */
 function bounceOutcome({ earlier }: Walker): Outcome {
-  const last = earlier.at(-1)
-  if (last === undefined)
+  const reason = whyNotFirst(earlier)
+  if (reason === undefined)
     return {
       kind: 'failed',
       reason: 'rule-says-bounce',
@@ -120,7 +124,7 @@ function bounceOutcome({ earlier }: Walker): Outcome {
   const tried = earlier.map(({ method, text }) => `${method}: ${text}`).join('; ')
   return {
     kind: 'failed',
-    reason: last.reason ?? 'rule-says-bounce',
+    reason,
     status: '5.7.10',
     evidence: {},
     text: `no protected way reaches this recipient (${tried})`,

@@ -58,8 +58,17 @@ export async function startWorld(domains: { readonly [domain: string]: Domain },
     own,
     send: (mail) => submit(gateway, mail),
     settled: (id, until = (message) => message.recipients.every(({ state }) => state !== 'waiting' && state !== 'letter-waiting')) =>
-      eventually(`message ${id} to settle`, async () => (await findMessages(db, id)).find(until), async () => JSON.stringify(await findMessages(db, id))),
-    arrival: (at, which = () => true) => eventually('a mail to arrive', async () => at.mails.find(which), async () => `${at.mails.length} mails`),
+      eventually(
+        `message ${id} to settle`,
+        async () => (await findMessages(db, id)).find(until),
+        async () => JSON.stringify(await findMessages(db, id)),
+      ),
+    arrival: (at, which = () => true) =>
+      eventually(
+        'a mail to arrive',
+        async () => at.mails.find(which),
+        async () => `${at.mails.length} mails`,
+      ),
     applyPolicy: async (text) => {
       const applied = await policyStore(db, systemClock, methods).apply(text, { by: 'test', comment: '' })
       if (applied.kind === 'errors') throw new Error(JSON.stringify(applied.problems))
@@ -80,7 +89,11 @@ export async function startWorld(domains: { readonly [domain: string]: Domain },
 export type Peers = Pick<World, 'settings' | 'dns' | 'partners' | 'own'>
 
 /** The peers alone, and settings that reach them: for stories that run the gateway as a process of its own. */
-export async function startPeers(folder: string, domains: { readonly [domain: string]: Domain }, overrides: Partial<Settings> = {}): Promise<Peers> {
+export async function startPeers(
+  folder: string,
+  domains: { readonly [domain: string]: Domain },
+  overrides: Partial<Settings> = {},
+): Promise<Peers> {
   const authority = await createAuthority('Story Root')
   const port = await freePort('127.0.0.1')
   const dns = await startFakeDns()
@@ -152,7 +165,11 @@ async function submit(gateway: Gateway, mail: SendMailOptions): Promise<string> 
 }
 
 /** The first answer that is not undefined; looks every 25 ms, for 20 s at the most. */
-export async function eventually<T>(what: string, look: () => Promise<T | undefined>, tell: () => Promise<string> = async () => ''): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T | undefined>,
+  tell: () => Promise<string> = async () => '',
+): Promise<T> {
   const end = Date.now() + 20_000
   for (;;) {
     const found = await look()
@@ -161,4 +178,3 @@ export async function eventually<T>(what: string, look: () => Promise<T | undefi
     await new Promise((resolve) => setTimeout(resolve, 25))
   }
 }
-
