@@ -42,6 +42,11 @@ export function dbContract(engine: string, makePlace: () => Promise<Place>): voi
       assert.deepEqual(await db.read({ text: 'SELECT 7 / CAST($1 AS BIGINT) AS half', values: [2] }), [{ half: 3 }])
     })
 
+    it('puts a whole number into a text as it is written', async () => {
+      await db.write(sql`INSERT INTO item (id, name) VALUES (1, CAST(${5} AS TEXT))`)
+      assert.deepEqual(await db.read(sql`SELECT name FROM item`), [{ name: '5' }])
+    })
+
     it('lets a placeholder repeat and stand in any order', async () => {
       await db.write({ text: 'INSERT INTO item (name, id) SELECT $2, $1 WHERE $1 > 0', values: [5, 'five'] })
       assert.deepEqual(await db.read({ text: 'SELECT id FROM item WHERE name = $1 OR name = $1', values: ['five'] }), [{ id: 5 }])

@@ -1,12 +1,14 @@
 /** Migrations: applied once, by one process, and never to a database that a newer program has changed. */
 import assert from 'node:assert/strict'
-import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { type Db, sql } from '../../src/store/db.ts'
-import { migrate, splitSql } from '../../src/store/migrate.ts'
+import { type Migrated, migrate, splitSql } from '../../src/store/migrate.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 
 const ours = fileURLToPath(new URL('../../migrations', import.meta.url))
@@ -79,6 +81,25 @@ describe('migrate', () => {
     const applied = answers.flatMap((answer) => (answer.kind === 'ready' ? answer.applied : ['refused']))
     assert.deepEqual(applied.sort(), ['0001-first.sql', '0002-more.sql', '0003-more.sql', '0004-more.sql', '0005-more.sql'])
     assert.equal((await db.read(sql`SELECT x FROM a`)).length, 1)
+  })
+
+  it('is done once when real processes make the database at the same time', async () => {
+    const module = (name: string) => JSON.stringify(new URL(`../../src/store/${name}.ts`, import.meta.url).href)
+    const program = `
+      import { openSqlite } from ${module('sqlite')}
+      import { migrate } from ${module('migrate')}
+      const db = openSqlite(${JSON.stringify(join(place, 'fresh', 'db'))})
+      console.log(JSON.stringify(await migrate(db, ${JSON.stringify(ours)})))
+      await db.close()`
+    const start = () => promisify(execFile)(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program])
+    const answers = (await Promise.all([start(), start(), start()])).map(({ stdout }) => JSON.parse(stdout) as Migrated)
+    const applied = answers.flatMap((answer) => (answer.kind === 'ready' ? answer.applied : [answer.text]))
+    assert.deepEqual(
+      applied.sort(),
+      readdirSync(ours)
+        .filter((name) => name.endsWith('.sql'))
+        .sort(),
+    )
   })
 
   it('finds a gap in the numbers', async () => {

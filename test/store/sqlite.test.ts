@@ -142,6 +142,19 @@ describe('SQLite', () => {
     await small.close()
   })
 
+  it('tells nobody "done" when a statement ended the whole transaction, or the commit failed', async () => {
+    await db.write(sql`CREATE TABLE child (id INTEGER PRIMARY KEY, item BIGINT REFERENCES item (id) DEFERRABLE INITIALLY DEFERRED)`)
+    const spoilers = [sql`INSERT OR ROLLBACK INTO item (id) VALUES (8000)`, sql`INSERT INTO child VALUES (1, 999999)`]
+    for (const spoiler of spoilers) {
+      const group = [sql`INSERT INTO item (id) VALUES (8000)`, spoiler, sql`INSERT INTO item (id) VALUES (8001)`]
+      const answers = await Promise.allSettled(group.map((statement) => db.write(statement)))
+      for (const answer of answers) assert.match(answer.status === 'rejected' ? String(answer.reason) : 'done', /UNIQUE|FOREIGN KEY/)
+      assert.deepEqual(await db.read(sql`SELECT id FROM item WHERE id >= 8000`), [])
+    }
+    await db.write(sql`INSERT INTO item (id) VALUES (8000)`)
+    assert.equal((await db.read(sql`SELECT id FROM item WHERE id >= 8000`)).length, 1)
+  })
+
   it('refuses a file that is no database', () => {
     writeFileSync(join(folder, 'other.txt'), 'a text that is long enough to be looked at'.repeat(100))
     assert.throws(() => openSqlite(join(folder, 'other.txt')), { code: 'SQLITE_NOTADB' })
