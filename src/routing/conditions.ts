@@ -1,5 +1,5 @@
 /** Reads the `when` of a rule: each condition, or the mistake in it with its place. */
-import { collectPatterns, type Pattern, type Patterns, patternsIn, readPattern } from './patterns.ts'
+import { collectPatterns, type Pattern, type PatternList, type Patterns, readPattern } from './patterns.ts'
 import { type AddressCondition, addressConditions, type Condition, type Group, later, type Trait, traits } from './policy.ts'
 import { oneOf, quote, type Report, reportUnknown } from './problem.ts'
 import { fields, list, text } from './read.ts'
@@ -61,7 +61,7 @@ function complete<T>(parts: readonly (T | undefined)[], make: (parts: T[]) => Co
 }
 
 /** The members of a group: domains and addresses, no other groups. */
-export function readMembers(tree: Tree, group: string, report: Report): Patterns | undefined {
+export function readMembers(tree: Tree, group: string, report: Report): PatternList | undefined {
   const named = list(tree).map((item) => {
     const word = text(item, 'a domain or an address', report)
     if (word === undefined || !word.startsWith('group:')) return word === undefined ? undefined : readMember(word, item, report)
@@ -70,29 +70,34 @@ export function readMembers(tree: Tree, group: string, report: Report): Patterns
   })
   if (named.length === 0) report(tree.at, `group ${quote(group)} is empty`, 'list at least one domain or address')
   const patterns = named.filter((pattern) => pattern !== undefined)
-  return patterns.length === named.length && patterns.length > 0 ? collectPatterns([{ word: `group:${group}`, patterns }]) : undefined
+  if (patterns.length < named.length || patterns.length === 0) return undefined
+  return collectPatterns(patterns.map((pattern) => ({ word: `group:${group}`, pattern })))
 }
 
 function readPatterns(tree: Tree, known: Known): Patterns | undefined {
   const items = list(tree)
   if (items.length === 0) known.report(tree.at, 'an empty list of addresses', 'name at least one address, domain, *.domain or group:name')
   const named = items.map((item) => readWord(item, known)).filter((word) => word !== undefined)
-  return named.length === items.length && named.length > 0 ? collectPatterns(named) : undefined
+  if (named.length < items.length || named.length === 0) return undefined
+  const own = collectPatterns(named.flatMap(({ word, pattern }) => (pattern ? [{ word, pattern }] : [])))
+  return { words: named.map(({ word }) => word), lists: [own, ...new Set(named.flatMap(({ group }) => (group ? [group.members] : [])))] }
 }
 
-function readWord(item: Tree, { groups, report }: Known): { word: string; patterns: Pattern[] } | undefined {
+type Named = { readonly word: string; readonly pattern?: Pattern; readonly group?: Group }
+
+function readWord(item: Tree, { groups, report }: Known): Named | undefined {
   const word = text(item, 'an address, a domain, *.domain or group:name', report)
   if (word === undefined) return undefined
   if (!word.startsWith('group:')) {
     if (groups.has(word)) report(item.at, `${quote(word)} is a group`, `did you mean ${quote(`group:${word}`)}?`)
     const pattern = groups.has(word) ? undefined : readMember(word, item, report)
-    return pattern && { word, patterns: [pattern] }
+    return pattern && { word, pattern }
   }
-  const group = groups.get(word.slice('group:'.length))
-  if (group !== undefined) return { word, patterns: patternsIn(group.patterns) }
-  if (groups.size === 0)
-    report(item.at, `group ${quote(word.slice('group:'.length))} is unknown`, 'the policy has no groups: add it under groups')
-  else reportUnknown(report, item.at, 'group', word.slice('group:'.length), [...groups.keys()])
+  const name = word.slice('group:'.length)
+  const group = groups.get(name)
+  if (group !== undefined) return { word, group }
+  if (groups.size === 0) report(item.at, `group ${quote(name)} is unknown`, 'the policy has no groups: add it under groups')
+  else reportUnknown(report, item.at, 'group', name, [...groups.keys()])
   return undefined
 }
 

@@ -1,5 +1,5 @@
 /** Tells whether one condition holds wherever another does: how lint finds rules that are never reached. */
-import { patternsIn, wordForPattern } from './patterns.ts'
+import { namesAllOf } from './patterns.ts'
 import type { Condition } from './policy.ts'
 
 /** True only when it is certain that `wide` matches all mail that `narrow` matches; false also when in doubt. */
@@ -13,9 +13,7 @@ export function covers(wide: Condition, narrow: Condition): boolean {
     case 'from':
     case 'header-from':
     case 'to':
-      return (
-        narrow.kind === wide.kind && patternsIn(narrow.patterns).every((pattern) => wordForPattern(wide.patterns, pattern) !== undefined)
-      )
+      return narrow.kind === wide.kind && namesAllOf(wide.patterns, narrow.patterns)
     case 'subject-tag':
       return narrow.kind === 'subject-tag' && narrow.tags.every((tag) => wide.tags.includes(tag))
     case 'is':

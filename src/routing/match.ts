@@ -36,7 +36,7 @@ function judgeAddress(kind: AddressCondition, patterns: Patterns, facts: PlanFac
   const word = wordFor(patterns, address)
   const domain = domainOf(address)
   // The shortest true answer: the domain, unless the rule distinguishes addresses.
-  const shown = word === address || patterns.address.size > 0 ? address : domain
+  const shown = word === address || patterns.lists.some((list) => list.address.size > 0) ? address : domain
   if (word === undefined) return { matched: false, because: `${kind} is ${shown}` }
   return { matched: true, because: `${kind} is ${shown}${word === shown ? '' : ` (${word})`}` }
 }

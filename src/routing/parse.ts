@@ -1,6 +1,7 @@
 /** Reads the policy language: text in, one typed value out, or every mistake with its place. */
 import { createHash } from 'node:crypto'
 import { readConditions, readMembers } from './conditions.ts'
+import { collectPatterns } from './patterns.ts'
 import { type Group, later, type Policy, type Rule } from './policy.ts'
 import { type Problem, problemList, quote, type Report } from './problem.ts'
 import { described, fields, isName, text } from './read.ts'
@@ -70,14 +71,9 @@ function readGroups(tree: Tree | undefined, report: Report): ReadonlyMap<string,
   }
   for (const { key, at, value } of tree.entries) {
     if (!isName(key)) report(at, `${quote(key)} is no name for a group`, nameHint)
-    const patterns = readMembers(value, key, report)
     // A broken group stays known, else each rule that names it would be a mistake too.
-    groups.set(key, {
-      name: key,
-      line: at.line,
-      column: at.column,
-      patterns: patterns ?? { words: [], address: new Map(), domain: new Map(), below: new Map() },
-    })
+    const members = readMembers(value, key, report) ?? collectPatterns([])
+    groups.set(key, { name: key, line: at.line, column: at.column, members })
   }
   return groups
 }

@@ -4,13 +4,11 @@ import { canonicalDomain, domainOf, parseAddress } from '../mail/address.ts'
 /** What a pattern names: one address, one domain, or every name below a domain (not the domain itself, as in certificates). */
 export type Pattern = { readonly kind: 'address' | 'domain' | 'below'; readonly value: string }
 
-/** Patterns by kind, each with the word of the rule that brought it (`lab.example`, `group:banks`); looking one up does not depend on how many there are. */
-export type Patterns = {
-  readonly words: readonly string[]
-  readonly address: ReadonlyMap<string, string>
-  readonly domain: ReadonlyMap<string, string>
-  readonly below: ReadonlyMap<string, string>
-}
+/** Patterns by kind, each with the word of the rule that brought it (`lab.example`, `group:banks`). */
+export type PatternList = { readonly [kind in Pattern['kind']]: ReadonlyMap<string, string> }
+
+/** What one condition names: its own patterns, and groups by reference, so that a thousand rules may name one large group. */
+export type Patterns = { readonly words: readonly string[]; readonly lists: readonly PatternList[] }
 
 /** Read `max@lab.example`, `lab.example` or `*.lab.example`; undefined when it is none of them. */
 export function readPattern(text: string): Pattern | undefined {
@@ -25,33 +23,39 @@ export function readPattern(text: string): Pattern | undefined {
 }
 
 /** Patterns under the words that brought them; where two words name the same, the first is kept. */
-export function collectPatterns(named: readonly { readonly word: string; readonly patterns: readonly Pattern[] }[]): Patterns {
-  const maps = { address: new Map<string, string>(), domain: new Map<string, string>(), below: new Map<string, string>() }
-  for (const { word, patterns } of named) for (const { kind, value } of patterns) if (!maps[kind].has(value)) maps[kind].set(value, word)
-  return { words: named.map(({ word }) => word), ...maps }
+export function collectPatterns(named: readonly { readonly word: string; readonly pattern: Pattern }[]): PatternList {
+  const list = { address: new Map<string, string>(), domain: new Map<string, string>(), below: new Map<string, string>() }
+  for (const { word, pattern } of named) if (!list[pattern.kind].has(pattern.value)) list[pattern.kind].set(pattern.value, word)
+  return list
 }
 
-/** Every pattern of a list, as readPattern gave them. */
-export const patternsIn = ({ address, domain, below }: Patterns): Pattern[] => [
-  ...[...address.keys()].map((value) => ({ kind: 'address', value }) as const),
-  ...[...domain.keys()].map((value) => ({ kind: 'domain', value }) as const),
-  ...[...below.keys()].map((value) => ({ kind: 'below', value }) as const),
-]
-
-/** The word under which a canonical address is in the list; undefined when it is not. */
-export function wordFor(patterns: Patterns, address: string): string | undefined {
-  const domain = domainOf(address)
-  return patterns.address.get(folded(address)) ?? patterns.domain.get(domain) ?? wordBelow(patterns, domain)
+/** The word under which a canonical address is in one of the lists; undefined when it is in none. */
+export function wordFor({ lists }: Patterns, address: string): string | undefined {
+  const [person, domain] = [folded(address), domainOf(address)]
+  return firstWord(lists, (list) => list.address.get(person) ?? list.domain.get(domain) ?? wordBelow(list, domain))
 }
 
-/** The word under which a whole pattern is in the list: everything that it names is named there too. */
-export function wordForPattern(patterns: Patterns, { kind, value }: Pattern): string | undefined {
-  if (kind === 'address') return wordFor(patterns, value)
-  if (kind === 'domain') return patterns.domain.get(value) ?? wordBelow(patterns, value)
-  return patterns.below.get(value) ?? wordBelow(patterns, value)
+/** True when everything that `narrow` names is named by `wide` too. */
+export const namesAllOf = (wide: Patterns, narrow: Patterns): boolean =>
+  narrow.lists.every((list) => wide.lists.includes(list) || patternsIn(list).every((pattern) => namesPattern(wide, pattern)))
+
+function namesPattern(wide: Patterns, { kind, value }: Pattern): boolean {
+  if (kind === 'address') return wordFor(wide, value) !== undefined
+  return firstWord(wide.lists, (list) => list[kind].get(value) ?? wordBelow(list, value)) !== undefined
 }
 
-function wordBelow({ below }: Patterns, domain: string): string | undefined {
+const patternsIn = (list: PatternList): Pattern[] =>
+  (['address', 'domain', 'below'] as const).flatMap((kind) => [...list[kind].keys()].map((value) => ({ kind, value })))
+
+function firstWord(lists: readonly PatternList[], look: (list: PatternList) => string | undefined): string | undefined {
+  for (const list of lists) {
+    const word = look(list)
+    if (word !== undefined) return word
+  }
+  return undefined
+}
+
+function wordBelow({ below }: PatternList, domain: string): string | undefined {
   for (let dot = domain.indexOf('.'); dot >= 0; dot = domain.indexOf('.', dot + 1)) {
     const word = below.get(domain.slice(dot + 1))
     if (word !== undefined) return word

@@ -1,6 +1,6 @@
 /** A policy as one typed value: made by parse, read by plan, lint and print. */
 import type { Step } from '../mail/plan.ts'
-import type { Patterns } from './patterns.ts'
+import type { PatternList, Patterns } from './patterns.ts'
 
 export type Policy = {
   /** 0 until it is applied. */
@@ -13,7 +13,7 @@ export type Policy = {
   readonly default: { readonly line: number; readonly steps: readonly PolicyStep[]; readonly written: boolean }
 }
 
-export type Group = { readonly name: string; readonly line: number; readonly column: number; readonly patterns: Patterns }
+export type Group = { readonly name: string; readonly line: number; readonly column: number; readonly members: PatternList }
 
 export type Rule = {
   readonly name: string

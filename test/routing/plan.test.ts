@@ -193,7 +193,10 @@ describe('for every policy and every mail', () => {
         const read = readPattern(text)
         assert.ok(read)
         const name = `${prefix}${other}`
-        assert.equal(wordFor(collectPatterns([{ word: text, patterns: [read] }]), `max@${name}`) !== undefined, matchesDomain(text, name))
+        assert.equal(
+          wordFor({ words: [text], lists: [collectPatterns([{ word: text, pattern: read }])] }, `max@${name}`) !== undefined,
+          matchesDomain(text, name),
+        )
       }),
     ))
 
