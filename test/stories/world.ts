@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createTransport, type SendMailOptions } from 'nodemailer'
 import { pino } from 'pino'
-import { openDatabase } from '../../src/cli/open.ts'
 import { findMessages, type MessageTrace } from '../../src/delivery/trace.ts'
-import { type Authority, createAuthority, selfSigned } from '../../src/demo/authority.ts'
+import { type Authority, createAuthority, type Leaf, selfSigned } from '../../src/demo/authority.ts'
 import { type FakeDns, startFakeDns } from '../../src/demo/fake-dns.ts'
 import { freePort } from '../../src/demo/internet.ts'
 import { type Manner, type Partner, type PartnerMail, startPartner } from '../../src/demo/partner.ts'
@@ -16,6 +15,7 @@ import { systemClock } from '../../src/ops/clock.ts'
 import { defaultSettings, type Settings } from '../../src/ops/settings.ts'
 import { policyStore } from '../../src/routing/store.ts'
 import type { Db } from '../../src/store/db.ts'
+import { openDatabase } from '../../src/store/open.ts'
 
 /** How a domain of the world receives mail. `manner` is asked when the certificate of `mx.<domain>` is known. */
 export type Domain = {
@@ -86,7 +86,10 @@ export async function startWorld(domains: { readonly [domain: string]: Domain },
   }
 }
 
-export type Peers = Pick<World, 'settings' | 'dns' | 'partners' | 'own'>
+export type Peers = Pick<World, 'settings' | 'dns' | 'partners' | 'own'> & {
+  /** What each domain's host shows, also for a manner that replaces its first one. */
+  readonly certificates: { readonly [domain: string]: Leaf | undefined }
+}
 
 /** The peers alone, and settings that reach them: for stories that run the gateway as a process of its own. */
 export async function startPeers(
@@ -98,9 +101,11 @@ export async function startPeers(
   const port = await freePort('127.0.0.1')
   const dns = await startFakeDns()
   const partners: { [domain: string]: Partner } = {}
+  const certificates: { [domain: string]: Leaf | undefined } = {}
   for (const [index, [domain, { certificate = 'verified', manner = {} }]] of Object.entries(domains).entries()) {
     const [hostname, host] = [`mx.${domain}`, `127.0.0.${21 + index}`]
     const tls = await certificateFor(certificate, hostname, authority)
+    certificates[domain] = tls
     partners[domain] = await startPartner({ hostname, ...(tls && { tls }), ...manner }, { host, port })
     dns.set(domain, { records: [{ type: 'MX', data: { preference: 10, exchange: hostname } }] })
     dns.set(hostname, { records: [{ type: 'A', data: host }] })
@@ -132,7 +137,7 @@ export async function startPeers(
     'retry.tls.soft': 1500,
     ...overrides,
   })
-  return { settings, dns, partners, own }
+  return { settings, dns, partners, own, certificates }
 }
 
 async function certificateFor(kind: NonNullable<Domain['certificate']>, hostname: string, authority: Authority) {
