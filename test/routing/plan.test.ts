@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { matchesDomain } from '../../src/mail/address.ts'
 import { messageFacts } from '../../src/mail/facts.ts'
 import { parseHeader } from '../../src/mail/header.ts'
-import { methods } from '../../src/methods/index.ts'
+import { methodNames, methods } from '../../src/methods/index.ts'
 import { defaultPolicyText } from '../../src/routing/default-policy.ts'
 import { parsePolicy } from '../../src/routing/parse.ts'
 import { collectPatterns, readPattern, wordFor } from '../../src/routing/patterns.ts'
@@ -45,6 +45,19 @@ describe('plan', () => {
     assert.deepEqual(stepsOf(house, factsOf({ recipient: 'x@never.example' })), ['bounce'])
     const written = house.replace('subject-tag: portal }', 'subject-tag: other }')
     assert.deepEqual(stepsOf(written, factsOf({ subjectTags: ['portal'] })), ['pgp', 'bounce'])
+  })
+
+  test('freezes options that the method reads again, from JSON, as the same', () => {
+    const deliver = `[{ tls: { level: pinned, pin: ["SHA256:${'AB'.repeat(32)}"], min: 1.3, patience: 4h } }, { tls: { level: authenticated, pin: [MX.lab.example] } },
+      { pgp: { trust: direct } }, smime, { escrow: { proof: link, expires: 14d, subject: original, languages: [de] } }, { opportunistic: { i-understand: may travel unencrypted } }]`
+    const { steps } = plan(policyOf(`version: 1\ndefault: { deliver: ${deliver} }\n`), factsOf())
+    const frozen: typeof steps = JSON.parse(JSON.stringify(steps))
+    assert.equal(frozen.length, 7)
+    for (const { method, options } of frozen) {
+      const name = methodNames.find((known) => known === method)
+      if (name) assert.deepEqual(methods[name].options.parse(options), options, method)
+      else assert.equal(method, 'bounce')
+    }
   })
 
   test('carries the options as the method reads them, and nothing of the text', () => {

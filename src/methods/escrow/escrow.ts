@@ -15,8 +15,9 @@ import { type LanguageName, languageNamed, languageNames, longDate } from './not
 const shortest = 60 * 60_000
 const longest = 365 * 24 * 60 * 60_000
 
-const expires = z.union([z.string(), z.number()]).transform((value, context): number => {
-  const read = duration.read(value, '')
+// A parsed value (milliseconds) parses to itself: frozen plans keep what was parsed.
+const expires = z.union([z.string(), z.number().int()]).transform((value, context): number => {
+  const read = typeof value === 'number' ? { value } : duration.read(value, '')
   if ('value' in read && read.value >= shortest && read.value <= longest) return read.value
   context.addIssue({ code: 'custom', message: 'must be a duration from 1h to 365d, such as 14d' })
   return z.NEVER
