@@ -1,7 +1,14 @@
 /** How a message reaches a domain, and how safely: the door of this folder. */
 import type { Readable } from 'node:stream'
+import type { Logger } from 'pino'
 import type { Envelope, Notify } from '../mail/envelope.ts'
 import type { Outcome } from '../mail/outcome.ts'
+import type { Clock } from '../ops/clock.ts'
+import type { Settings } from '../ops/settings.ts'
+import { deliverTo } from './attempt.ts'
+import { type Deadlines, deadlines as usualDeadlines } from './deadlines.ts'
+import { createResolver, type Resolver } from './dns.ts'
+import { loadTrust, type Trust } from './trust.ts'
 
 /**
  * What a content demands of the channel.
@@ -43,4 +50,41 @@ export type Transport = {
   /** One attempt over all candidates of the domain; one outcome per recipient id. Never throws for what a peer or DNS does. */
   readonly ship: (shipment: Shipment) => Promise<ReadonlyMap<string, Outcome>>
   readonly close: () => Promise<void>
+}
+
+export type TransportParts = {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly log: Logger
+  /** Shorter ones, for tests and the demo. */
+  readonly deadlines?: Partial<Deadlines>
+  readonly resolver?: Resolver
+}
+
+/** A transport by the settings. The CA store is read at the first shipment; while it cannot be read, everything is deferred. */
+export function createTransport({ settings, clock, log, deadlines = {}, resolver }: TransportParts): Transport {
+  const stopping = new AbortController()
+  const underway = new Set<Promise<unknown>>()
+  const dns = resolver ?? createResolver({ servers: settings['dns.servers'], clock })
+  let trust: Promise<Trust> | undefined
+  const trusted = () => {
+    trust ??= loadTrust(settings['tls.ca'])
+    // A store that could not be read is read again next time: somebody may have repaired it.
+    trust.catch(() => {
+      trust = undefined
+    })
+    return trust
+  }
+  const parts = { settings, clock, log, resolver: dns, trust: trusted, deadlines: { ...usualDeadlines, ...deadlines } }
+  return {
+    ship: (shipment) => {
+      const running = deliverTo(shipment, parts, AbortSignal.any([shipment.signal, stopping.signal]))
+      underway.add(running)
+      return running.finally(() => underway.delete(running))
+    },
+    close: async () => {
+      stopping.abort()
+      await Promise.allSettled(underway)
+    },
+  }
 }

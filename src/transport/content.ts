@@ -1,0 +1,83 @@
+/** Streams a message into DATA and knows whether its final dot has left. */
+import type { Duplex, Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Deadlines } from './deadlines.ts'
+import { BareLineEnd, dotStuffing } from './dot-stuffing.ts'
+import type { Reply } from './reply.ts'
+import type { Wire } from './wire.ts'
+
+/**
+ * - sent: everything, the final dot included, was handed to the network.
+ * - lost: the connection ended before that. - interrupted: the server answered in the middle, and was cut off.
+ * - damaged: our own content failed; the connection was cut, so nothing was delivered.
+ */
+export type Sent =
+  | { readonly kind: 'sent' }
+  | { readonly kind: 'lost'; readonly text: string }
+  | { readonly kind: 'interrupted'; readonly reply: Reply }
+  | { readonly kind: 'damaged'; readonly row: 'content-damaged' | 'local-fault'; readonly text: string }
+
+/** Dot-stuff and send the content; the wire is unusable afterwards unless the answer is `sent`. Never rejects. */
+export async function sendContent(wire: Wire, content: Readable, { block }: Deadlines): Promise<Sent> {
+  let stopped: Exclude<Sent, { kind: 'sent' }> | undefined
+  try {
+    await pipeline(content, dotStuffing(), async (chunks: AsyncIterable<Buffer>) => {
+      for await (const chunk of chunks) {
+        stopped = whyStop(wire) ?? (await write(wire, chunk, block))
+        if (stopped) return
+      }
+    })
+  } catch (error) {
+    if (!stopped) stopped = damaged(error)
+  }
+  stopped ??= whyStop(wire) ?? (await flush(wire, '.\r\n', block))
+  if (!stopped) return { kind: 'sent' }
+  // Without its final dot the message was never there (RFC 5321 §4.1.1.4).
+  wire.cut()
+  return stopped
+}
+
+type Stopped = Exclude<Sent, { kind: 'sent' }>
+
+/** A server that talks before the end has made up its mind: 552 too large, 421 shutting down. */
+function whyStop(wire: Wire): Stopped | undefined {
+  const heard = wire.heard()
+  if (!heard) return undefined
+  return heard.kind === 'reply' ? { kind: 'interrupted', reply: heard.reply } : { kind: 'lost', text: heard.text }
+}
+
+async function write(wire: Wire, chunk: Buffer, deadline: number): Promise<Stopped | undefined> {
+  if (wire.stream.write(chunk)) return undefined
+  return (await settledWithin(wire.stream, deadline, (done) => wire.stream.once('drain', done))) ? undefined : lostBy(wire)
+}
+
+async function flush(wire: Wire, end: string, deadline: number): Promise<Stopped | undefined> {
+  return (await settledWithin(wire.stream, deadline, (done) => wire.stream.write(end, (error) => error ?? done())))
+    ? undefined
+    : lostBy(wire)
+}
+
+const lostBy = (wire: Wire): Stopped => whyStop(wire) ?? { kind: 'lost', text: 'the server took no more bytes' }
+
+/** True when `begin` called back in time; false when the stream closed or time ran out. */
+function settledWithin(stream: Duplex, deadline: number, begin: (done: () => void) => void): Promise<boolean> {
+  return new Promise((resolve) => {
+    const finish = (settled: boolean) => {
+      clearTimeout(timer)
+      stream.off('close', onClose)
+      resolve(settled)
+    }
+    const onClose = () => finish(false)
+    const timer = setTimeout(() => finish(false), deadline)
+    stream.once('close', onClose)
+    if (stream.destroyed) return finish(false)
+    begin(() => finish(true))
+  })
+}
+
+function damaged(error: unknown): Stopped {
+  const text = error instanceof Error ? error.message : String(error)
+  if (error instanceof BareLineEnd)
+    return { kind: 'damaged', row: 'content-damaged', text: `${text}, which would let one message pass as two` }
+  return { kind: 'damaged', row: 'local-fault', text: `the stored content could not be read (${text})` }
+}

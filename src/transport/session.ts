@@ -1,0 +1,240 @@
+/** An SMTP session with one next hop, from the greeting to a channel that satisfies the need: nobody gets one that does not. */
+import type { Socket } from 'node:net'
+import type { Assurance, Evidence, Fact } from '../mail/outcome.ts'
+import { readPeer } from './certificate.ts'
+import type { Deadlines } from './deadlines.ts'
+import { openSocket, shakeHands } from './handshake.ts'
+import type { Candidate, HopSource } from './next-hop.ts'
+import { type Reply, replyText, statusOf } from './reply.ts'
+import { type Channel, type ChannelNeed, judgeChannel } from './tls-need.ts'
+import type { Row, Trouble } from './trouble.ts'
+import type { TlsVersion, Trust } from './trust.ts'
+import { createWire, type Heard, type Wire } from './wire.ts'
+
+/** EHLO keywords in upper case with their parameters. */
+export type Keywords = ReadonlyMap<string, string>
+
+/** What stands between us and the next hop. */
+export type SessionFacts = {
+  readonly candidate: Candidate
+  readonly assurance: Assurance
+  /** `webpki`, `webpki (MX name from unsigned DNS)`, `pin` or `none`. */
+  readonly identity: string
+  /** Undefined: clear text. */
+  readonly channel: Channel | undefined
+}
+
+/**
+ * A session ready for MAIL. `K` says what content it may carry, and content of another kind does not compile (`in out`: neither more nor less).
+ * The constructor is private: a forced need gets a session only from `secured`, which wants a judged channel.
+ */
+export class Session<in out K extends ChannelNeed['kind']> {
+  readonly #carries: K
+  readonly wire: Wire
+  readonly keywords: Keywords
+  readonly facts: SessionFacts
+
+  private constructor(carries: K, wire: Wire, keywords: Keywords, facts: SessionFacts) {
+    this.#carries = carries
+    this.wire = wire
+    this.keywords = keywords
+    this.facts = facts
+  }
+
+  get carries(): K {
+    return this.#carries
+  }
+
+  static secured<N extends ChannelNeed>(
+    need: N,
+    wire: Wire,
+    keywords: Keywords,
+    facts: SessionFacts & { readonly channel: Channel },
+  ): Session<N['kind']> {
+    return new Session<N['kind']>(need.kind, wire, keywords, facts)
+  }
+
+  /** Undefined for a need that clear text cannot meet. */
+  static inClear<N extends ChannelNeed>(
+    need: N,
+    wire: Wire,
+    keywords: Keywords,
+    facts: SessionFacts & { readonly channel: undefined },
+  ): Session<N['kind']> | undefined {
+    return need.kind === 'forced' ? undefined : new Session<N['kind']>(need.kind, wire, keywords, facts)
+  }
+}
+
+/** What any session shows, whatever it may carry. */
+export type SessionView = { readonly wire: Wire; readonly keywords: Keywords; readonly facts: SessionFacts }
+
+export type Opened<K extends ChannelNeed['kind']> =
+  | { readonly kind: 'session'; readonly session: Session<K> }
+  | { readonly kind: 'trouble'; readonly trouble: Trouble }
+
+/** What a session is opened with. */
+export type SessionParts = {
+  readonly hostname: string
+  readonly trust: Trust
+  readonly minimum: TlsVersion
+  readonly sources: readonly string[]
+  readonly deadlines: Deadlines
+  readonly now: () => number
+  readonly signal: AbortSignal
+}
+
+export type Manner = {
+  readonly domain: string
+  readonly source: HopSource
+  /** The last candidate of the attempt: its greeting is waited for longer. */
+  readonly last: boolean
+  /** Go without STARTTLS even where it is offered: only for a `notice`, after its TLS failed. */
+  readonly clear: boolean
+  /** A ClientHello for old servers. */
+  readonly reduced: boolean
+}
+
+/** Connect and raise the channel as far as the need asks. Never rejects; on trouble nothing but EHLO, STARTTLS and QUIT was said in clear. */
+export async function openSession<N extends ChannelNeed>(
+  candidate: Candidate,
+  need: N,
+  manner: Manner,
+  parts: SessionParts,
+): Promise<Opened<N['kind']>> {
+  const fail = (row: Row, text: string, more: { readonly status?: string; readonly evidence?: Evidence } = {}): Opened<N['kind']> => ({
+    kind: 'trouble',
+    trouble: { row, text, ...(more.status && { status: more.status }), evidence: { ...candidate, ...more.evidence } },
+  })
+  const { deadlines, signal } = parts
+  const connected = await openSocket(candidate, { sources: parts.sources, deadline: deadlines.connect, signal })
+  if (connected.kind === 'unreachable') return fail('unreachable', connected.text)
+  const raw = connected.socket
+  cutOnAbort(raw, signal)
+  const clear = createWire(raw, raw)
+  const stop = (stopped: Stop) => {
+    sayGoodbye(clear, deadlines.quit, stopped.polite)
+    return fail(stopped.row, stopped.text, stopped.status ? { status: stopped.status } : {})
+  }
+
+  const greeted = await greet(clear, candidate.host, manner.last ? deadlines.lastGreeting : deadlines.greeting)
+  if (greeted) return stop(greeted)
+  const hello = await sayHello(clear, candidate.host, parts, need.kind !== 'forced')
+  if (hello.kind === 'stop') return stop(hello)
+  if (manner.clear || !hello.keywords.has('STARTTLS')) {
+    const facts = { candidate, assurance: 'none' as const, identity: 'none', channel: undefined }
+    const session = Session.inClear(need, clear, hello.keywords, facts)
+    return session
+      ? { kind: 'session', session }
+      : stop({ row: 'starttls-not-offered', text: `${candidate.host} offers no STARTTLS`, polite: true })
+  }
+
+  const upgraded = await startTls(clear, raw, candidate.host, manner.reduced, parts)
+  if (upgraded.kind === 'stop') return stop(upgraded)
+  const { wire, channel } = upgraded
+  const judged = judgeChannel(need, channel, { host: candidate.host, domain: manner.domain, source: manner.source })
+  if (judged.kind === 'short') {
+    sayGoodbye(wire, deadlines.quit, true)
+    return fail(judged.row, judged.text, { evidence: channelEvidence(channel) })
+  }
+  // RFC 3207 §4.2: what was said before TLS is forgotten.
+  const again = await sayHello(wire, candidate.host, parts, true)
+  if (again.kind === 'stop') {
+    sayGoodbye(wire, deadlines.quit, again.polite)
+    return fail(again.row === 'starttls-not-offered' ? 'remote-4yz' : again.row, again.text, { evidence: channelEvidence(channel) })
+  }
+  const facts = { candidate, assurance: judged.assurance, identity: judged.identity, channel }
+  return { kind: 'session', session: Session.secured(need, wire, again.keywords, facts) }
+}
+
+/** The channel as a decision record keeps it. */
+export const channelEvidence = ({ protocol, cipher, certificate }: Channel): { readonly [name: string]: Fact } => ({
+  protocol,
+  cipher,
+  certificate,
+})
+
+/** QUIT and close; whoever does not answer is cut off. `polite: false` cuts at once. */
+export function sayGoodbye(wire: Wire, deadline: number, polite: boolean): void {
+  if (!polite || wire.lost()) return wire.cut()
+  wire.say('QUIT')
+  void wire.hear(deadline).then(() => wire.cut())
+}
+
+type Stop = { readonly row: Row; readonly text: string; readonly status?: string; readonly polite: boolean }
+
+function cutOnAbort(raw: Socket, signal: AbortSignal): void {
+  const cut = () => raw.destroy()
+  signal.addEventListener('abort', cut, { once: true })
+  raw.once('close', () => signal.removeEventListener('abort', cut))
+}
+
+async function greet(wire: Wire, host: string, deadline: number): Promise<Stop | undefined> {
+  const heard = await wire.hear(deadline)
+  if (heard.kind === 'lost') return { row: 'connection-lost', text: `${host}: ${heard.text} before its greeting`, polite: false }
+  const { reply } = heard
+  if (reply.code === 220) return undefined
+  const row = reply.code >= 500 ? 'greeting-5yz' : 'remote-4yz'
+  return { row, text: `${host} greeted with "${replyText(reply)}"`, status: statusOf(reply), polite: true }
+}
+
+type Hello = { readonly kind: 'hello'; readonly keywords: Keywords } | ({ readonly kind: 'stop' } & Stop)
+
+/** EHLO; where it is refused, HELO when no TLS is needed any more. */
+async function sayHello(wire: Wire, host: string, { hostname, deadlines }: SessionParts, heloWillDo: boolean): Promise<Hello> {
+  wire.say(`EHLO ${hostname}`)
+  const heard = await wire.hear(deadlines.ehlo)
+  if (heard.kind === 'lost') return { kind: 'stop', row: 'connection-lost', text: `${host}: ${heard.text} after EHLO`, polite: false }
+  if (heard.reply.code === 250) return { kind: 'hello', keywords: keywordsOf(heard.reply) }
+  if (heard.reply.code < 500) return refused(host, 'remote-4yz', 'EHLO', heard.reply)
+  if (!heloWillDo) return refused(host, 'starttls-not-offered', 'EHLO', heard.reply)
+  wire.say(`HELO ${hostname}`)
+  const second = await wire.hear(deadlines.ehlo)
+  if (second.kind === 'lost') return { kind: 'stop', row: 'connection-lost', text: `${host}: ${second.text} after HELO`, polite: false }
+  if (second.reply.code === 250) return { kind: 'hello', keywords: new Map() }
+  return refused(host, second.reply.code < 500 ? 'remote-4yz' : 'greeting-5yz', 'HELO', second.reply)
+}
+
+const refused = (host: string, row: Row, command: string, reply: Reply): { readonly kind: 'stop' } & Stop => ({
+  kind: 'stop',
+  row,
+  text: `${host} answered ${command} with "${replyText(reply)}"`,
+  status: statusOf(reply),
+  polite: true,
+})
+
+// RFC 5321 §4.1.1.1: keywords by their first token, any case; the first line is the greeting.
+const keywordsOf = ({ lines }: Reply): Keywords =>
+  new Map(
+    lines.slice(1).map((line) => {
+      const [keyword = '', ...parameters] = line.trim().split(/\s+/)
+      return [keyword.toUpperCase(), parameters.join(' ')] as const
+    }),
+  )
+
+type Upgraded = { readonly kind: 'upgraded'; readonly wire: Wire; readonly channel: Channel } | ({ readonly kind: 'stop' } & Stop)
+
+async function startTls(clear: Wire, raw: Socket, host: string, reduced: boolean, parts: SessionParts): Promise<Upgraded> {
+  clear.say('STARTTLS')
+  const heard = await clear.hear(parts.deadlines.command)
+  const broken = (text: string): Upgraded => ({ kind: 'stop', row: 'tls-broken', text, polite: false })
+  if (heard.kind === 'lost') return broken(`${host}: ${heard.text} after STARTTLS`)
+  if (heard.reply.code !== 220) return refused(host, heard.reply.code >= 500 ? 'starttls-5yz' : 'starttls-4yz', 'STARTTLS', heard.reply)
+  // CVE-2011-0411: whatever came along with the 220 was put there in clear, perhaps by somebody else.
+  if (clear.unread() > 0) return broken(`${host}: somebody sent bytes between its 220 and the TLS handshake (an injection?)`)
+  clear.detach()
+  const shaken = await shakeHands(raw, host, parts.trust.context(parts.minimum, reduced), parts.deadlines.handshake)
+  if (shaken.kind === 'failed') return { kind: 'stop', row: shaken.row, text: shaken.text, polite: false }
+  const peer = readPeer(shaken.socket, host, parts.trust, parts.now())
+  const channel: Channel = {
+    protocol: shaken.socket.getProtocol() ?? 'unknown',
+    cipher: shaken.socket.getCipher().standardName,
+    chain: peer.chain,
+    certificate: peer.facts,
+    names: peer.names,
+    spki: peer.spki,
+  }
+  return { kind: 'upgraded', wire: createWire(shaken.socket, raw), channel }
+}
+
+/** For the texts of later stages. */
+export const heardText = (heard: Heard): string => (heard.kind === 'reply' ? replyText(heard.reply) : heard.text)

@@ -1,0 +1,112 @@
+/** What a message demands of the channel once the route is known, and whether a channel is good enough. Pure. */
+import type { Assurance } from '../mail/outcome.ts'
+import type { Route } from '../ops/settings.ts'
+import type { CertificateFacts, ChainVerdict, Peer } from './certificate.ts'
+import type { HopSource } from './next-hop.ts'
+import type { Need } from './transport.ts'
+import type { Row } from './trouble.ts'
+import type { TlsVersion } from './trust.ts'
+
+/** A need without `route`: the route's word has been put in its place. */
+export type ChannelNeed = Exclude<Need, { kind: 'route' }>
+export type ForcedNeed = Extract<Need, { kind: 'forced' }>
+export type ClearNeed = Exclude<ChannelNeed, { kind: 'forced' }>
+
+/** A standing TLS channel, as far as it is to be judged. */
+export type Channel = {
+  readonly protocol: string
+  readonly cipher: string
+  readonly chain: ChainVerdict
+  readonly certificate: CertificateFacts | null
+  readonly names: Peer['names']
+  readonly spki: string | undefined
+}
+
+/** Whom the channel leads to. */
+export type Goal = { readonly host: string; readonly domain: string; readonly source: HopSource }
+
+export type Judgement =
+  | { readonly kind: 'enough'; readonly assurance: Assurance; readonly identity: string }
+  | { readonly kind: 'short'; readonly row: Row; readonly text: string }
+
+/** For `organisation.domains` the route's tls is the need; for other domains the stricter of route and rule holds. */
+export function channelNeed(need: Need, route: Route | undefined, own: boolean): ChannelNeed {
+  if (!route) return need.kind === 'route' ? { kind: 'notice' } : need
+  if (own || need.kind === 'route') return route.tls === 'none' ? { kind: 'notice' } : { kind: 'forced', level: route.tls }
+  if (route.tls === 'none') return need
+  if (need.kind !== 'forced') return { kind: 'forced', level: route.tls }
+  return need.level === 'encrypted' ? { ...need, level: route.tls } : need
+}
+
+/** A need that no channel to this goal can meet: said before anything is sent. */
+export function hopeless(need: ChannelNeed, source: HopSource, domain: string): string | undefined {
+  if (need.kind !== 'forced') return undefined
+  if (need.level === 'dane') return `the rule asks for DANE, which is not available in this version`
+  if (need.level === 'pinned' && fingerprints(need).length === 0) return 'the rule asks for a pinned key but lists none'
+  // spec transport: no name stands for an address literal.
+  if (source === 'literal' && need.level !== 'encrypted' && need.level !== 'pinned')
+    return `${domain} is an address, for which no certificate can be verified`
+  return undefined
+}
+
+/** Whether the channel is what the need asks, and what it proves. */
+export function judgeChannel(need: ChannelNeed, channel: Channel, goal: Goal): Judgement {
+  const reached = reach(need, channel, goal)
+  if (need.kind !== 'forced') return { kind: 'enough', ...reached }
+  if (need.min === 'TLSv1.3' && channel.protocol !== 'TLSv1.3') {
+    return { kind: 'short', row: 'too-low', text: `${goal.host} speaks ${channel.protocol}, the rule asks for TLS 1.3` }
+  }
+  switch (need.level) {
+    case 'encrypted':
+      return { kind: 'enough', ...reached }
+    case 'pinned':
+      return reached.assurance === 'pinned'
+        ? { kind: 'enough', ...reached }
+        : tooLow(`the key of ${goal.host} is not one of those that the rule lists`)
+    case 'dane':
+      return tooLow('the rule asks for DANE, which is not available in this version')
+    case 'verified':
+    case 'authenticated':
+      return judgeIdentity(need.level, reached, channel, goal)
+  }
+}
+
+type Reached = { readonly assurance: Assurance; readonly identity: string }
+
+function judgeIdentity(
+  level: 'verified' | 'authenticated',
+  reached: Reached,
+  { chain, names }: Channel,
+  { host, domain }: Goal,
+): Judgement {
+  const named = names(host) || names(domain)
+  // What no renewal repairs comes first: it decides whether waiting makes sense.
+  if (chain.kind === 'untrusted') return { kind: 'short', row: 'not-trusted', text: chain.text }
+  if (!named && reached.assurance !== 'authenticated')
+    return { kind: 'short', row: 'name-mismatch', text: `certificate of ${host} is for another name` }
+  if (chain.kind === 'expired') return { kind: 'short', row: 'expired', text: chain.text }
+  if (level === 'verified' || reached.assurance === 'authenticated') return { kind: 'enough', ...reached }
+  return tooLow(`certificate of ${host} names the MX host, but nothing proves that host for ${domain}; the rule asks for authenticated`)
+}
+
+const tooLow = (text: string): Judgement => ({ kind: 'short', row: 'too-low', text })
+
+/** The best that the channel proves, whatever was asked. */
+function reach(need: ChannelNeed, channel: Channel, { host, domain, source }: Goal): Reached {
+  const pins = need.kind === 'forced' ? need : undefined
+  if (pins?.level === 'pinned' && channel.spki !== undefined && fingerprints(pins).includes(channel.spki))
+    return { assurance: 'pinned', identity: 'pin' }
+  if (channel.chain.kind !== 'trusted') return { assurance: 'encrypted', identity: 'none' }
+  // The domain itself, a name the admin pinned, or the host the admin routed to: no unsigned DNS answer stands between.
+  const sure = [domain, ...(source === 'mx' ? [] : [host]), ...pinnedNames(pins)]
+  if (source !== 'literal' && sure.some((name) => channel.names(name))) return { assurance: 'authenticated', identity: 'webpki' }
+  if (source === 'mx' && channel.names(host)) return { assurance: 'verified', identity: 'webpki (MX name from unsigned DNS)' }
+  return { assurance: 'encrypted', identity: 'none' }
+}
+
+const isFingerprint = (pin: string) => /^[\da-f]{64}$/.test(pin)
+const fingerprints = ({ pin = [] }: ForcedNeed): readonly string[] => pin.filter(isFingerprint)
+const pinnedNames = (need: ForcedNeed | undefined): readonly string[] => (need?.pin ?? []).filter((pin) => !isFingerprint(pin))
+
+/** The oldest version for the handshake: the setting's. A rule's own minimum is judged afterwards, so that it can be told apart. */
+export const handshakeMinimum = (setting: '1.2' | '1.3'): TlsVersion => `TLSv${setting}`
