@@ -13,7 +13,8 @@ import { CommandError } from './ops/errors.ts'
 import { startHealth } from './ops/health.ts'
 import { pathOf, type Settings } from './ops/settings.ts'
 import { plan } from './routing/plan.ts'
-import { policyStore } from './routing/store.ts'
+import { describeProblem } from './routing/problem.ts'
+import { type PolicyStore, policyStore } from './routing/store.ts'
 import { openKeyring } from './seal/keyring.ts'
 import type { SpoolParts } from './spool/parts.ts'
 import { createSpool } from './spool/spool.ts'
@@ -77,8 +78,8 @@ async function compose(
   const spool = createSpool(spoolParts)
 
   const policies = policyStore(db, clock, methods)
-  await policies.ensureDefault()
   await applyPolicyFile(policies, settings, log)
+  await policies.ensureDefault()
 
   const sequencer = startSequencer(db, { failed: (error) => log.error({ err: error }, 'the audit chain could not be continued') })
   atEnd(() => sequencer.stop())
@@ -88,8 +89,7 @@ async function compose(
   const built = buildMethods(parts)
   const delivery = {
     ...{ spoolParts, spool, settings, clock, log },
-    planFor: async (revision: number, facts: Parameters<typeof plan>[1]) =>
-      plan(((await policies.at(revision)) ?? (await policies.current())).policy, facts),
+    planFor: async (revision: number, facts: Parameters<typeof plan>[1]) => plan((await policyOf(policies, revision)).policy, facts),
     attemptStep: (step: { method: string; options: unknown }, attempt: object) => {
       const name = step.method as MethodName
       return built[name].attempt({ ...attempt, options: methods[name].options.parse(step.options) } as Parameters<
@@ -144,6 +144,13 @@ async function compose(
   }
 }
 
+/** The revision stamped at acceptance; without it nothing is decided, and the mail waits. */
+async function policyOf(policies: PolicyStore, revision: number) {
+  const found = await policies.at(revision)
+  if (found === undefined) throw new Error(`policy revision ${revision} is missing from the database`)
+  return found
+}
+
 /** An address that is taken is the admin's matter: say which setting, and go. */
 async function listening<T>(key: string, listen: () => Promise<T>): Promise<T> {
   try {
@@ -153,15 +160,19 @@ async function listening<T>(key: string, listen: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A policy file with errors does not stop the gateway: the policy in force stays, and the log says what is wrong. */
-async function applyPolicyFile(policies: ReturnType<typeof policyStore>, settings: Settings, log: Logger): Promise<void> {
+/**
+ * A policy file with errors: the policy in force stays, and the log says what is wrong. Where none was ever in force the gateway does not
+ * start (65): by the default policy mail could go ways that the file was written to forbid.
+ */
+async function applyPolicyFile(policies: PolicyStore, settings: Settings, log: Logger): Promise<void> {
   const file = settings['policy.file']
   if (file === undefined) return
   const applied = await policies.applyFile(file)
   if (applied.kind === 'applied') log.info({ file, revision: applied.revision }, 'policy applied')
   if (applied.kind !== 'errors') return
-  for (const { line, column, text, hint } of applied.problems)
-    log.error({ file, line, column, hint }, `policy.file is not applied, the policy in force stays: ${text}`)
+  const problems = applied.problems.map((problem) => describeProblem(file, problem))
+  if (!(await policies.any())) throw new CommandError('badData', problems.join('\n'))
+  for (const problem of problems) log.error(`policy.file is not applied, the policy in force stays: ${problem}`)
 }
 
 async function smtpCertificate(settings: Settings): Promise<Certificate> {

@@ -39,6 +39,8 @@ export type PolicyStore = {
   readonly apply: (text: string, by: { readonly by: string; readonly comment: string }) => Promise<Applied>
   /** Apply the default policy when there is no policy at all; the revision in force. */
   readonly ensureDefault: () => Promise<Revision>
+  /** Whether any policy was ever applied. */
+  readonly any: () => Promise<boolean>
   /** `policy.file`: apply it when it has changed since it was last applied. A file with errors is tried again at the next start. */
   readonly applyFile: (path: string) => Promise<Applied>
 }
@@ -79,6 +81,7 @@ export function policyStore(db: Db, clock: Clock, methods: MethodWords): PolicyS
       if ((await highest(db)) === 0) await apply(parts, { text: defaultPolicyText, by: 'system', comment, onlyAsFirst: true })
       return current()
     },
+    any: async () => (await highest(db)) > 0,
     applyFile: (path) => applyFile(parts, path),
   }
 }

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { packageRoot } from '../../src/ops/package-root.ts'
+
+let folder: string
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'letterlock-commands-'))
+})
+after(() => rm(folder, { recursive: true, force: true }))
+
+type Ran = { readonly code: number | null; readonly out: string; readonly err: string }
+
+/** Run the command as a person would, with a data folder of its own. */
+async function letterlock(args: string[], { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {}): Promise<Ran> {
+  const child = spawn(
+    process.execPath,
+    ['--import', join(packageRoot, 'node_modules', 'tsx', 'dist', 'loader.mjs'), join(packageRoot, 'src', 'main.ts'), ...args],
+    {
+      cwd: folder,
+      env: { ...process.env, LETTERLOCK_DATA: join(folder, 'data'), ...env },
+    },
+  )
+  const [out, err]: [string[], string[]] = [[], []]
+  child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))
+  child.stdin.end(input)
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  return { code, out: out.join(''), err: err.join('') }
+}
+
+async function file(name: string, text: string): Promise<string> {
+  await writeFile(join(folder, name), text)
+  return name
+}
+
+test('a mistyped setting ends with 78 and names key, line and nearest key', async () => {
+  const ran = await letterlock([
+    'serve',
+    '--config',
+    await file('typo.yaml', 'hostname: gate.example.org\nsmtp:\n  listn: 127.0.0.1:2525\n'),
+  ])
+  assert.equal(ran.code, 78)
+  assert.match(ran.err, /typo\.yaml:3/)
+  assert.match(ran.err, /smtp\.listn/)
+  assert.match(ran.err, /smtp\.listen/)
+})
+
+test('a policy with an error ends with 65, names line and column, and the policy in force stays', async () => {
+  const before = JSON.parse((await letterlock(['policy', 'show', '--json'])).out)
+  const bad = await file('bad.yaml', 'version: 1\nrules:\n  - name: one\n    when: { too: lab.example }\n    deliver: [tls]\n')
+  for (const verb of ['check', 'apply']) {
+    const ran = await letterlock(['policy', verb, bad])
+    assert.equal(ran.code, 65)
+    assert.match(ran.err, /bad\.yaml:4:\d+: .*too.*did you mean "?to"?/)
+  }
+  assert.deepEqual(JSON.parse((await letterlock(['policy', 'show', '--json'])).out), before)
+})
+
+test('a good policy is applied with a new revision, and told to be in force when applied again', async () => {
+  const good = await file('good.yaml', 'version: 1\ndefault:\n  deliver: [tls, escrow]\n')
+  const first = await letterlock(['policy', 'apply', good, '--comment', 'shorter', '--json'])
+  assert.equal(first.code, 0)
+  const { revision } = JSON.parse(first.out)
+  assert.ok(revision >= 1)
+  assert.match((await letterlock(['policy', 'apply', good])).out, /nothing to do/)
+  assert.match((await letterlock(['policy', 'show'])).out, new RegExp(`revision ${revision} .*shorter`))
+})
+
+test('lists are JSON when asked, and say so when they are empty', async () => {
+  for (const [noun, key] of [
+    ['message', 'messages'],
+    ['letter', 'letters'],
+    ['queue', 'queue'],
+  ] as const) {
+    assert.deepEqual(JSON.parse((await letterlock([noun, 'list', '--json'])).out), { [key]: [] })
+    assert.match((await letterlock([noun, 'list'])).out, /^(No|There|Nothing)/)
+  }
+})
+
+test('an unknown message is bad data, an unknown command a usage error, a later one not available', async () => {
+  assert.deepEqual(
+    [(await letterlock(['explain', 'nothing'])).code, (await letterlock(['explian', 'x'])).code, (await letterlock(['doctor'])).code],
+    [65, 64, 69],
+  )
+  assert.match((await letterlock(['domain', 'check', 'lab.example'])).err, /not available in this version/)
+})
+
+test('users are added with a password from stdin, never from the command line, and can be disabled', async () => {
+  assert.equal((await letterlock(['user', 'add', 'printer'], { input: 'short\n' })).code, 65)
+  assert.equal((await letterlock(['user', 'add', 'printer'], { input: 'correct horse battery\n' })).code, 0)
+  assert.equal((await letterlock(['user', 'disable', 'printer'])).code, 0)
+  const { users } = JSON.parse((await letterlock(['user', 'list', '--json'])).out)
+  assert.ok(users[0].name === 'printer' && users[0].disabledAt > 0)
+  assert.equal((await letterlock(['user', 'disable', 'nobody'])).code, 65)
+})
+
+test('a key file that is no key is refused with its name', async () => {
+  const ran = await letterlock(['keys', 'pgp', 'import', await file('key.asc', 'this is no key')])
+  assert.equal(ran.code, 65)
+  assert.match(ran.err, /key\.asc/)
+})
+
+test('settings print shows where each value comes from', async () => {
+  const { settings } = JSON.parse(
+    (await letterlock(['settings', 'print', '--json'], { env: { LETTERLOCK_SMTP_MAX_MESSAGE_SIZE: '10MiB' } })).out,
+  )
+  assert.ok(JSON.stringify(settings).includes('LETTERLOCK_SMTP_MAX_MESSAGE_SIZE'))
+})
