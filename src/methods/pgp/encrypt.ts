@@ -2,11 +2,12 @@
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { Worker } from 'node:worker_threads'
+import type { Ciphertext } from './armor.ts'
 import type { EncryptAnswer } from './encrypt-worker.ts'
 
 export type Encryptor = {
-  /** The binary ciphertext in chunks. Rejects with the source's error, or when the thread fails: a fault of ours, to be tried again. */
-  readonly encrypt: (clear: Readable, keys: readonly string[], now: number) => Promise<Uint8Array[]>
+  /** Rejects with the source's error, or when the thread fails: a fault of ours, to be tried again. */
+  readonly encrypt: (clear: Readable, keys: readonly string[], now: number) => Promise<Ciphertext>
 }
 
 /** The thread is started by the first message, and never keeps the process alive by itself. */
@@ -37,16 +38,25 @@ export function createEncryptor(): Encryptor {
 }
 
 function startWorker(): Worker {
-  // Compiled and source file differ in their ending only; under a loader the thread inherits it by execArgv.
-  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const worker = new Worker(new URL(`./encrypt-worker.${ending}`, import.meta.url))
+  // No environment: it may hold secrets that this thread has no use for.
+  const worker = new Worker(import.meta.url.endsWith('.ts') ? fromSource() : new URL('./encrypt-worker.js', import.meta.url), {
+    env: {},
+    resourceLimits: { maxYoungGenerationSizeMb: 4 },
+  })
   worker.unref()
   return worker
 }
 
+/** A thread does not inherit the loader that reads TypeScript in development and tests: it registers it again. */
+function fromSource(): URL {
+  const loader = import.meta.resolve('tsx/esm/api')
+  const file = new URL('./encrypt-worker.ts', import.meta.url).href
+  return new URL(`data:text/javascript,${encodeURIComponent(`import { register } from '${loader}'; register(); await import('${file}')`)}`)
+}
+
 type Job = { readonly job: number; readonly keys: readonly string[]; readonly now: number }
 
-async function run(worker: Worker, job: Job, clear: Readable): Promise<Uint8Array[]> {
+async function run(worker: Worker, job: Job, clear: Readable): Promise<Ciphertext> {
   let sourceError: Error | undefined
   clear.once('error', (error) => {
     sourceError = error
@@ -54,13 +64,13 @@ async function run(worker: Worker, job: Job, clear: Readable): Promise<Uint8Arra
   const listeners = new AbortController()
   worker.ref()
   try {
-    return await new Promise<Uint8Array[]>((resolve, reject) => {
+    return await new Promise<Ciphertext>((resolve, reject) => {
       const chunks: Uint8Array[] = []
       hear(worker, listeners.signal, {
         message: (given: EncryptAnswer) => {
           if (given.job !== job.job) return
           if (given.kind === 'chunk') chunks.push(given.bytes)
-          else if (given.kind === 'done') resolve(chunks)
+          else if (given.kind === 'done') resolve({ chunks, checksum: given.checksum })
           else reject(sourceError ?? new Error(`encrypting failed: ${given.text}`))
         },
         error: reject,

@@ -83,10 +83,14 @@ async function unusable(key: Key, now: number): Promise<string | undefined> {
   try {
     if (await key.isRevoked(undefined, undefined, date, openPgpConfig)) return 'is revoked: ask its owner for the new one'
     await key.verifyPrimaryKey(date, undefined, openPgpConfig)
+  } catch (error) {
+    return `cannot be used now: ${sentence(error)}`
+  }
+  try {
     await key.getEncryptionKey(undefined, date, undefined, openPgpConfig)
     return undefined
   } catch (error) {
-    return `cannot be used: ${sentence(error)}`
+    return `has no part that mail can be encrypted to now; it is missing, expired, revoked or too weak (${sentence(error)})`
   }
 }
 

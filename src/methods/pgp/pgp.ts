@@ -5,7 +5,7 @@ import { messageFacts } from '../../mail/facts.ts'
 import { type Header, parseHeader } from '../../mail/header.ts'
 import type { Outcome, Reason } from '../../mail/outcome.ts'
 import type { Answer, Attempt, AttemptRecipient, MethodKind, Parts } from '../method.ts'
-import { armor, armoredSize } from './armor.ts'
+import { armor, armoredSize, type Ciphertext } from './armor.ts'
 import { bodyOf, startOf } from './body.ts'
 import { type Budget, createBudget } from './budget.ts'
 import { createEncryptor, type Encryptor } from './encrypt.ts'
@@ -92,7 +92,7 @@ async function send(tools: Tools, attempt: Attempt<PgpOptions>, mime: Layers, gr
       reversePath: attempt.message.reversePath,
       recipients: group.map(({ recipient }) => recipient),
       envelope: { ...attempt.message.envelope, body: mime.sevenBit ? '7bit' : attempt.message.envelope.body },
-      size: mime.before.length + armoredSize(ciphertext.reduce((sum, chunk) => sum + chunk.length, 0)) + mime.after.length,
+      size: mime.before.length + armoredSize(ciphertext) + mime.after.length,
       open: () => Readable.from(wire(mime, ciphertext), { objectMode: false }),
       signal: attempt.signal,
     })
@@ -118,7 +118,7 @@ const clear = ({ content, signal }: Attempt<PgpOptions>, { inner }: Layers) =>
     { objectMode: false },
   )
 
-function* wire({ before, after }: Layers, ciphertext: readonly Uint8Array[]): Generator<Buffer> {
+function* wire({ before, after }: Layers, ciphertext: Ciphertext): Generator<Buffer> {
   yield before
   yield* armor(ciphertext)
   yield after
