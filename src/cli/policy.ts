@@ -5,7 +5,7 @@ import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { lint } from '../routing/lint.ts'
 import { parsePolicy } from '../routing/parse.ts'
-import type { Problem } from '../routing/problem.ts'
+import { describeProblem, type Problem } from '../routing/problem.ts'
 import { policyStore, readPolicyFile } from '../routing/store.ts'
 import { actor, type Common, command } from './command.ts'
 import { settingsOf, withDatabase } from './open.ts'
@@ -70,7 +70,3 @@ function refused(file: string, problems: readonly Problem[], json: boolean | und
   if (json) printJson({ valid: false, problems })
   return new CommandError('badData', problems.map((problem) => describeProblem(file, problem)).join('\n'))
 }
-
-/** `policy.yaml:7:5: …; hint`, the form that editors jump to. */
-const describeProblem = (file: string, { line, column, text, hint }: Problem): string =>
-  `${line > 0 ? `${file}:${line}:${column}: ` : ''}${text}${hint === undefined ? '' : `; ${hint}`}`

@@ -58,7 +58,10 @@ test('an attempt that itself took long does not repeat a round that has passed',
 test('a step with a patience of its own counts from the first attempt of the step, a life from acceptance', () => {
   const patience = { until: 10 * minute, then: 'unsuitable' } as const
   assert.deepEqual(nextAttempt({ ...ordinary, retry: patience, stepSince: 100 * minute, now: 109 * minute }), again(110 * minute))
-  assert.deepEqual(nextAttempt({ ...ordinary, retry: patience, stepSince: 100 * minute, now: 110 * minute }), { kind: 'over', then: 'unsuitable' })
+  assert.deepEqual(nextAttempt({ ...ordinary, retry: patience, stepSince: 100 * minute, now: 110 * minute }), {
+    kind: 'over',
+    then: 'unsuitable',
+  })
   const life = { until: 10 * minute, then: 'failed' } as const
   assert.deepEqual(nextAttempt({ ...ordinary, retry: life, stepSince: 100 * minute, now: 100 * minute }), { kind: 'over', then: 'failed' })
 })
