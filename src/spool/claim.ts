@@ -1,10 +1,10 @@
 /** Takes due mail for ourselves for a while: a crash gives it back by itself. */
 import type { Readable } from 'node:stream'
 import type { MessageKind, Notify } from '../mail/envelope.ts'
-import type { Plan, StepResult } from '../mail/plan.ts'
 import { sql } from '../store/db.ts'
 import { openContent } from './content.ts'
 import { envelopeMac } from './envelope-mac.ts'
+import { type Frozen, isFrozen, readFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
 
 /** How long a claim holds without being renewed, milliseconds. */
@@ -17,7 +17,7 @@ export type ClaimedRecipient = {
   readonly notify: readonly Notify[]
   readonly bcc: boolean
   /** The frozen plan and what its earlier steps came to; undefined until routing was asked. */
-  readonly frozen: { readonly plan: Plan; readonly earlier: readonly StepResult[] } | undefined
+  readonly frozen: Frozen | undefined
   readonly step: number
   readonly stepSince: number | undefined
   readonly attempts: number
@@ -99,8 +99,8 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
   const [content] = await db.read<{ payload_sha256: string }>(sql`SELECT payload_sha256 FROM content WHERE message = ${messageId}`)
   if (message === undefined || content === undefined || message.epoch === null || message.wrap === null)
     return damaged('its content is missing')
-  const recipients = await db.read<{ id: string; address: string; bcc: number }>(
-    sql`SELECT id, address, bcc FROM recipient WHERE message = ${messageId}`,
+  const recipients = await db.read<Pick<RecipientRow, 'id' | 'address' | 'bcc' | 'plan' | 'step'>>(
+    sql`SELECT id, address, bcc, plan, step FROM recipient WHERE message = ${messageId}`,
   )
   const mac = envelopeMac(keyring, {
     id: messageId,
@@ -113,6 +113,8 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
     recipients: recipients.map(({ id, address, bcc }) => ({ id, address, bcc: bcc === 1 })),
   })
   if (!mac.equals(message.mac)) return damaged('its envelope was altered in the database')
+  if (recipients.some(({ id, plan, step }) => plan !== null && !isFrozen(keyring, id, step, plan)))
+    return damaged('its plan was altered in the database')
   const fileKey = keyring.unwrap(message.epoch, message.wrap)
   if (fileKey === undefined) return damaged(`its key cannot be opened: epoch key ${message.epoch} is missing or was changed`)
   const opener = await openContent(parts, messageId, fileKey)
@@ -180,7 +182,7 @@ const readRecipient = (row: RecipientRow): ClaimedRecipient => ({
   ...(row.orcpt !== null && { orcpt: row.orcpt }),
   notify: row.notify === '' ? [] : (row.notify.split(',') as Notify[]),
   bcc: row.bcc === 1,
-  frozen: row.plan === null ? undefined : (JSON.parse(row.plan) as { plan: Plan; earlier: StepResult[] }),
+  frozen: row.plan === null ? undefined : readFrozen(row.plan),
   step: row.step,
   stepSince: row.step_since ?? undefined,
   attempts: row.attempts,

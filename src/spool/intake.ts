@@ -8,6 +8,7 @@ import { newFileKey, sealer } from '../seal/age.ts'
 import type { BlobWriter } from '../store/blobs.ts'
 import { type Statement, sql } from '../store/db.ts'
 import { envelopeMac } from './envelope-mac.ts'
+import { sealFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
 import type { Acceptance, Intake, Original } from './spool.ts'
 
@@ -104,7 +105,7 @@ function messageRows({ keyring, clock }: SpoolParts, mail: NewMessage): Statemen
     payloadSha256: content.sha256,
     recipients,
   }
-  const plan = mail.steps && JSON.stringify({ plan: ownPlan(mail.steps), earlier: [] })
+  const plan = (recipient: string) => mail.steps && sealFrozen(keyring, recipient, 0, { plan: ownPlan(mail.steps), earlier: [] })
   return [
     sql`INSERT INTO message (id, kind, about, message_id, reverse_path, header_from, accepted_at, size, policy_revision, body, smtp_utf8,
         ret, envid, client, mac, epoch, wrap)
@@ -119,7 +120,7 @@ function messageRows({ keyring, clock }: SpoolParts, mail: NewMessage): Statemen
       ) => sql`INSERT INTO recipient (id, message, address, domain, orcpt, notify, bcc, state, plan, step, attempts, step_attempts,
           next_attempt_at, claimed_until, fence, delay_noticed)
         VALUES (${recipient.id}, ${id}, ${recipient.address}, ${domainOf(recipient.address)}, ${recipient.orcpt ?? null},
-          ${recipient.notify.join(',')}, ${recipient.bcc ? 1 : 0}, 'waiting', ${plan}, 0, 0, 0, ${now}, 0, 0, 0)`,
+          ${recipient.notify.join(',')}, ${recipient.bcc ? 1 : 0}, 'waiting', ${plan(recipient.id)}, 0, 0, 0, ${now}, 0, 0, 0)`,
     ),
     entry(now, {
       actor: mail.client.authenticatedAs ?? mail.client.address,

@@ -1,16 +1,16 @@
 /** Records what an attempt came to: states, decision records, audit entries and follow-up mail in one transaction. */
 import { entry } from '../audit/audit.ts'
 import type { Assurance, Reason } from '../mail/outcome.ts'
-import type { Plan, StepResult } from '../mail/plan.ts'
 import { expecting, type Statement, sql } from '../store/db.ts'
 import type { ClaimedRecipient, Group } from './claim.ts'
+import { type Frozen, sealFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
 
 /** What becomes of one recipient after one attempt. */
 export type Settlement = {
   readonly recipient: ClaimedRecipient
   readonly state: 'waiting' | 'held' | 'delivered' | 'bounced' | 'letter-waiting'
-  readonly frozen: { readonly plan: Plan; readonly earlier: readonly StepResult[] }
+  readonly frozen: Frozen
   readonly step: number
   readonly stepSince: number | undefined
   readonly stepAttempts: number
@@ -48,7 +48,7 @@ export async function settleGroup(
   const now = clock()
   const answers = await db.write(
     ...settlements.flatMap((settlement) => [
-      settleRecipient(settlement, now),
+      settleRecipient(parts, settlement, now),
       keepRecord(settlement, group, now),
       tellAudit(settlement, group, now),
     ]),
@@ -78,11 +78,11 @@ async function removeBlobs(blobs: SpoolParts['blobs'], rows: readonly Record<str
   for (const { blob } of rows) if (typeof blob === 'string') await blobs.remove(blob).catch(() => undefined) // the sweep finds it again
 }
 
-function settleRecipient(settlement: Settlement, now: number): Statement {
+function settleRecipient({ keyring }: SpoolParts, settlement: Settlement, now: number): Statement {
   const { recipient, state } = settlement
   return expecting(
     1,
-    sql`UPDATE recipient SET state = ${state}, plan = ${JSON.stringify(settlement.frozen)}, step = ${settlement.step},
+    sql`UPDATE recipient SET state = ${state}, plan = ${sealFrozen(keyring, recipient.id, settlement.step, settlement.frozen)}, step = ${settlement.step},
       step_since = ${settlement.stepSince ?? null}, attempts = attempts + 1, step_attempts = ${settlement.stepAttempts},
       next_attempt_at = ${settlement.nextAttemptAt}, claimed_until = 0, method = ${settlement.method}, reason = ${settlement.reason},
       assurance = ${settlement.assurance}, proof = ${settlement.proof}, last_reply = ${settlement.lastReply},
