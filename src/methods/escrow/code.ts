@@ -15,14 +15,14 @@ export const minute = 60_000
 export const hour = 60 * minute
 export const day = 24 * hour
 
-/** Crockford's base32 in capitals. */
-const letters = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+/** Digits and capitals that look like nothing else: no 0, 1, I, L, O, U. */
+const letters = '23456789ABCDEFGHJKMNPQRSTVWXYZ'
 
-/** A fresh code, without its spaces: 8 digits, or 12 characters of which some are digits, so that no sentence looks like one. */
+/** A fresh code, without its spaces: 8 digits, or 12 characters that nobody mistakes for words (57 bits). */
 export function newCode(long: boolean): string {
   if (!long) return String(randomInt(100_000_000)).padStart(8, '0')
   for (;;) {
-    const code = Array.from({ length: 12 }, () => letters[randomInt(32)] ?? '').join('')
+    const code = Array.from({ length: 12 }, () => letters[randomInt(letters.length)] ?? '').join('')
     if (longIn(showCode(code)) === code) return code
   }
 }
@@ -45,21 +45,17 @@ export function readCode(input: string): CodeInput {
   return short === undefined ? { kind: 'none' } : { kind: 'short', code: short.replace(/\D/g, '') }
 }
 
-const fewestDigits = 2
 const digitsIn = (text: string) => text.replace(/\D/g, '').length
 
-/** Three groups of four with at least two digits among them: never eight digits and a word, never three plain words. */
+/** A digit or capital of a long code, in groups of four that each hold a digit: plain words do not. */
+const group = `(?=[A-Z]{0,3}[2-9])[${letters}]{4}`
+const gap = '[\\s\\p{Pd}._]{0,3}'
+const longCode = new RegExp(`(?<![0-9A-Z])(?=(${group}${gap}${group}${gap}${group})(?![0-9A-Z]))`, 'gu')
+
+/** Three groups of four; not where eight digits in a row are a short code with a word beside it. */
 function longIn(text: string): string | undefined {
-  const group = '[0-9A-Z]{4}'
-  const pattern = new RegExp(`(?<![0-9A-Z])(?=(${group}[\\s\\p{Pd}._]{0,3}${group}[\\s\\p{Pd}._]{0,3}${group})(?![0-9A-Z]))`, 'gu')
-  for (const [, found = ''] of text.matchAll(pattern)) {
-    const code = found
-      .replace(/[^0-9A-Z]/g, '')
-      .replaceAll('O', '0')
-      .replace(/[IL]/g, '1')
-    const written = digitsIn(found)
-    const shortInside = /(?<!\d)\d{4}\D{0,3}\d{4}(?!\d)/.test(found)
-    if (written >= fewestDigits && !shortInside && /^[0-9A-HJKMNP-TV-Z]{12}$/.test(code)) return code
+  for (const [, found = ''] of text.matchAll(longCode)) {
+    if (!/(?<!\d)\d{4}\D{0,3}\d{4}(?!\d)/.test(found)) return found.replace(/[^0-9A-Z]/g, '')
   }
   return undefined
 }
