@@ -12,13 +12,18 @@ export function parseContentType(value: string): ContentType {
   const text = value.replace(/\([^()]*\)/g, ' ')
   const type = /^\s*([!#-'*+\-.0-9A-Z^-~]+\/[!#-'*+\-.0-9A-Z^-~]+)\s*(?:;|$)/i.exec(text)
   if (type?.[1] === undefined) return { type: 'text/plain', parameters: {} }
-  const parameters: Record<string, string> = Object.create(null)
-  for (const [, name = '', quoted, token] of text
-    .slice(type[0].length)
-    .matchAll(/([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))/gs)) {
-    parameters[name.toLowerCase()] ??= quoted === undefined ? (token ?? '') : quoted.replace(/\\(.)/gs, '$1')
+  return { type: type[1].toLowerCase(), parameters: readParameters(text.slice(type[0].length)) }
+}
+
+/** One parameter, with or without a value, or one stray character; sticky, so that each byte is looked at once. */
+const parameter = /[;\s]*(?:([^\s=;"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*)))?|["=]|$)/gsy
+
+function readParameters(text: string): { [name: string]: string } {
+  const parameters: { [name: string]: string } = Object.create(null)
+  for (const [, name, quoted, token] of text.matchAll(parameter)) {
+    if (name !== undefined) parameters[name.toLowerCase()] ??= quoted === undefined ? (token ?? '') : quoted.replace(/\\(.)/gs, '$1')
   }
-  return { type: type[1].toLowerCase(), parameters }
+  return parameters
 }
 
 /** The Content-Transfer-Encoding, lower case; 7bit when not given (RFC 2045 §6.1). */

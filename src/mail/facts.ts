@@ -47,7 +47,7 @@ function headerFrom(header: Header): string {
 
 /** `[tag]` at the start (after any Re: or Fwd:) or the end of a subject; several may follow each other. */
 export function subjectTags(subject: string): string[] {
-  const start = /^(?:\p{L}{1,6}(?:\[\d{1,3}\])?\s?:\s*)*((?:\[[^[\]]{1,64}\]\s*)*)/u.exec(subject)?.[1] ?? ''
+  const start = /^(?:\p{L}{1,6}(?:\[\d{1,3}\])?\s?:\s*)*((?:\[[^[\]]{1,64}\]\s*)*)/u.exec(subject.trimStart())?.[1] ?? ''
   const tags = [...start.matchAll(/\[([^[\]]+)\]/g)].map((found) => found[1] ?? '')
   let rest = subject.trimEnd()
   while (rest.endsWith(']')) {
