@@ -16,7 +16,10 @@ export type Transaction = {
   readonly recipients: ReadonlyMap<string, RcptArgument>
 }
 
-export type AcceptParts = { readonly settings: Settings; readonly spool: Spool; readonly clock: Clock; readonly log: Logger }
+/** The part of the spool that mail coming in needs. */
+export type Intakes = Pick<Spool, 'intake' | 'free'>
+
+export type AcceptParts = { readonly settings: Settings; readonly spool: Intakes; readonly clock: Clock; readonly log: Logger }
 
 export type Sender = {
   readonly client: Acceptance['client']

@@ -2,8 +2,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
-import type { Spool } from '../spool/spool.ts'
-import { databaseRefusal, diskRefusal, type Transaction, tooLarge } from './accept.ts'
+import { databaseRefusal, diskRefusal, type Intakes, type Transaction, tooLarge } from './accept.ts'
 import { readMail, readRcpt } from './path.ts'
 import type { Client, RelayRules } from './relay.ts'
 import { farewell, type Reply, reply } from './reply.ts'
@@ -11,7 +10,7 @@ import type { Users } from './users.ts'
 
 export type SubmissionParts = {
   readonly settings: Settings
-  readonly spool: Spool
+  readonly spool: Intakes
   readonly users: Users
   readonly rules: RelayRules
   readonly clock: Clock

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import type { SMTPConnection } from 'smtp-server/lib/smtp-connection.js'
 import type { Clock } from '../ops/clock.ts'
 import type { Listen, Settings } from '../ops/settings.ts'
-import type { Spool } from '../spool/spool.ts'
+import type { Intakes } from './accept.ts'
 import { SubmissionConnection } from './connection.ts'
 import { Listener } from './listener.ts'
 import { relayRules } from './relay.ts'
@@ -23,7 +23,7 @@ export type Submission = {
 /** `certificate` is asked at start and by reloadCertificate. */
 export function createSubmission(parts: {
   readonly settings: Settings
-  readonly spool: Spool
+  readonly spool: Intakes
   readonly users: Users
   readonly clock: Clock
   readonly log: Logger

@@ -7,9 +7,10 @@ import { connect as connectTls } from 'node:tls'
 import { pino } from 'pino'
 import { newId } from '../../src/mail/id.ts'
 import { defaultSettings, type Settings } from '../../src/ops/settings.ts'
-import type { Acceptance, Intake, Spool } from '../../src/spool/spool.ts'
+import type { Acceptance, Intake } from '../../src/spool/spool.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
+import type { Intakes } from '../../src/submission/accept.ts'
 import { createSubmission, type Submission } from '../../src/submission/submission.ts'
 import { createUsers, type Users } from '../../src/submission/users.ts'
 import { selfSigned } from '../world/index.ts'
@@ -17,7 +18,7 @@ import { selfSigned } from '../world/index.ts'
 export type Stored = Acceptance & { readonly id: string; readonly content: Buffer }
 
 /** A spool that keeps what it was given; `fail` makes its next calls fail as a disk or a database would. */
-export type MemorySpool = Spool & {
+export type MemorySpool = Intakes & {
   readonly stored: Stored[]
   readonly aborted: () => number
   readonly fail: (how: { write?: Error; commit?: Error; free?: number; slowWrite?: number; slowCommit?: number }) => void
@@ -30,9 +31,6 @@ export function memorySpool({ keep = true } = {}): MemorySpool {
   const pieces: number[] = []
   let aborted = 0
   let failing: Parameters<MemorySpool['fail']>[0] = {}
-  const unused = () => {
-    throw new Error('submission has no business with this')
-  }
   const pause = (ms = 0) => new Promise((done) => setTimeout(done, ms))
   const intake = (): Intake => {
     const kept: Buffer[] = []
@@ -62,7 +60,6 @@ export function memorySpool({ keep = true } = {}): MemorySpool {
       failing = how
     },
     free: async () => failing.free ?? 1e12,
-    ...{ draft: unused, wake: unused, open: unused, forget: unused },
   }
 }
 
@@ -79,8 +76,13 @@ export type Door = {
 
 const certificate = await selfSigned(['mail.lab.example', '127.0.0.1'])
 
-/** Open a door. The sender domain is lab.example unless said otherwise; users slow down by milliseconds, not seconds. */
-export async function openDoor(overrides: Partial<Settings> = {}, { spool = memorySpool(), slowness = 1 } = {}): Promise<Door> {
+/** Open a door to a spool in memory. The sender domain is lab.example unless said otherwise. */
+export async function openDoor(overrides: Partial<Settings> = {}, { spool = memorySpool() } = {}): Promise<Door> {
+  return { ...(await openDoorOn(spool, overrides)), spool }
+}
+
+/** Open a door to this spool; users slow down by milliseconds, not seconds. */
+export async function openDoorOn(spool: Intakes, overrides: Partial<Settings> = {}): Promise<Omit<Door, 'spool'>> {
   const folder = await mkdtemp(join(tmpdir(), 'letterlock-door-'))
   const db = openSqlite(join(folder, 'test.db'))
   await migrate(db, 'migrations')
@@ -92,7 +94,7 @@ export async function openDoor(overrides: Partial<Settings> = {}, { spool = memo
     data: folder,
     ...overrides,
   })
-  const users = createUsers({ db, clock: Date.now, settings, slowness })
+  const users = createUsers({ db, clock: Date.now, settings, slowness: 1 })
   const certificates = { current: certificate }
   const log = pino({ level: 'silent' })
   const submission = createSubmission({ settings, spool, users, clock: Date.now, log, certificate: () => certificates.current })
@@ -100,12 +102,22 @@ export async function openDoor(overrides: Partial<Settings> = {}, { spool = memo
   return {
     port: plain[0]?.port ?? 0,
     tlsPort: implicit[0]?.port ?? 0,
-    ...{ spool, users, submission, certificates },
+    ...{ users, submission, certificates },
     close: async () => {
       await submission.close(0)
       await db.close()
       await rm(folder, { recursive: true })
     },
+  }
+}
+
+/** Play with a door and close it, whatever happened. */
+export async function withDoor(play: (door: Door) => Promise<void>, ...options: Parameters<typeof openDoor>): Promise<void> {
+  const door = await openDoor(...options)
+  try {
+    await play(door)
+  } finally {
+    await door.close()
   }
 }
 
