@@ -13,7 +13,7 @@ import { farewell, type Reply, reply } from './reply.ts'
 export type Transaction = {
   readonly mail: MailArgument
   /** By canonical address; naming one twice keeps the later parameters. */
-  readonly recipients: ReadonlyMap<string, RcptArgument>
+  readonly recipients: Map<string, RcptArgument>
 }
 
 /** The part of the spool that mail coming in needs. */

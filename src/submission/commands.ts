@@ -42,7 +42,7 @@ export type Answer =
 
 export type Command = {
   readonly afterHello: boolean
-  /** Does nothing for a message: only so many are answered. */
+  /** Brings no message nearer: only so many are answered between two messages. */
   readonly idle: boolean
   readonly obey: (session: Session, argument: string) => Answer | Promise<Answer>
 }
@@ -54,8 +54,8 @@ export const commands: { readonly [verb: string]: Command | undefined } = {
   EHLO: { afterHello: false, idle: true, obey: ehlo },
   HELO: { afterHello: false, idle: true, obey: helo },
   STARTTLS: { afterHello: false, idle: true, obey: startTls },
-  AUTH: { afterHello: true, idle: false, obey: auth },
-  MAIL: { afterHello: true, idle: false, obey: mail },
+  AUTH: { afterHello: true, idle: true, obey: auth },
+  MAIL: { afterHello: true, idle: true, obey: mail },
   RCPT: { afterHello: true, idle: false, obey: rcpt },
   DATA: { afterHello: true, idle: false, obey: data },
   RSET: { afterHello: false, idle: true, obey: rset },
@@ -157,12 +157,12 @@ function rcpt(session: Session, argument: string): Answer {
   const postmaster = domain === undefined ? undefined : `postmaster@${domain}`
   const read = readRcpt(argument, { smtpUtf8: transaction.mail.smtpUtf8, postmaster })
   if (read.kind === 'refused') return { kind: 'reply', reply: read.reply }
-  const recipients = new Map(transaction.recipients)
+  const { recipients } = transaction
   const most = settings['smtp.maxRecipients']
   // RFC 5321 §4.5.3.1.10: 452, so that the client sends the message again to the rest.
   if (recipients.size >= most && !recipients.has(read.value.address))
     return say(452, '4.5.3', `More than ${most} recipients (smtp.maxRecipients); send the message again to the others`)
-  session.transaction = { ...transaction, recipients: recipients.set(read.value.address, read.value) }
+  recipients.set(read.value.address, read.value)
   return say(250, '2.1.5', 'Recipient accepted')
 }
 

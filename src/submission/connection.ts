@@ -42,11 +42,21 @@ export class SubmissionConnection extends SMTPConnection implements Session {
   /** As the original, but without its wait of 100 ms for clients that talk too soon: connect to 250 is what people feel. */
   override init(): void {
     this._setListeners(() => {
-      if (this._server.connections.size > this.parts.settings['limits.connections'])
+      if (this.#tooMany())
         return this.say(farewell(421, '', `${this.name} Too many connections (limits.connections), try again in a moment`))
       this.connectionReady()
       this.#await()
     })
+  }
+
+  /** A stranger may hold a quarter of the places, so that no single one can shut everybody else out. */
+  #tooMany(): boolean {
+    const most = this.parts.settings['limits.connections']
+    const all = this._server.connections
+    if (all.size > most) return true
+    if (this.client.trusted) return false
+    const same = [...all].filter((connection) => connection.remoteAddress === this.remoteAddress)
+    return same.length > Math.ceil(most / 4)
   }
 
   override _sendGreeting(): void {
@@ -56,6 +66,7 @@ export class SubmissionConnection extends SMTPConnection implements Session {
   /** Send one reply, ours in full: the sentences of smtp-server's own handlers go through `send`. */
   say({ code, status, text, close }: Reply): void {
     this.send(code, status === '' ? text : `${status} ${text}`, false)
+    if (code >= 400) this.parts.log.info({ client: this.client.address, user: this.user, reply: `${code} ${status} ${text}` }, 'refused')
     if (close) this.close()
   }
 
@@ -145,7 +156,7 @@ export class SubmissionConnection extends SMTPConnection implements Session {
       this._nextHandler = false
       return this.#continueAuth(() => new Promise<void>((done) => continued.call(this, raw, done)))
     }
-    const line = raw.toString('utf8').trimEnd()
+    const line = raw.toString('utf8').replace(/ +$/, '')
     const [verb = ''] = line.split(/[ :]/, 1)
     const name = verb.toUpperCase()
     if (/^(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|CONNECT|PATCH|TRACE) .* HTTP\/\d/i.test(line))

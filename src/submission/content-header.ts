@@ -55,18 +55,17 @@ export function judgeHeader(
   if (refusal !== undefined) return { kind: 'refused', reply: refusal }
 
   const kept = header.filter((one) => !isOurs(one) && !isEmptyMessageId(one))
-  const messageId = /<[^<>\s]+>/.exec(field(kept, 'Message-ID') ?? '')?.[0].slice(0, 998)
   const added = [
     receivedField(trace),
     // RFC 6409 §8.2 and §8.3: what a submission client left out is added.
     ...(field(kept, 'Date') === undefined ? [formatField('Date', mailDate(trace.now))] : []),
   ]
-  const fresh = newMessageId(trace.hostname)
-  if (field(kept, 'Message-ID') === undefined) added.push(formatField('Message-ID', fresh))
+  const messageId = messageIdOf(kept) ?? newMessageId(trace.hostname)
+  if (field(kept, 'Message-ID') === undefined) added.push(formatField('Message-ID', messageId))
   return {
     kind: 'accepted',
     header: Buffer.concat([Buffer.from(added.join('')), ...kept.map((one) => one.raw)]),
-    messageId: messageId ?? fresh,
+    messageId,
     headerFrom: fromAddresses(header)[0] ?? '',
     named: namedAddresses(header),
     eightBit: kept.some((one) => one.raw.some((byte) => byte > 127)),
@@ -111,6 +110,12 @@ const namedAddresses = (header: Header) =>
 
 /** RFC 5322 §3.6.3: Bcc is for the sender's eyes. X-Letterlock-… is our own language: nobody may speak it to us from outside. */
 const isOurs = ({ name }: Field) => /^(?:(?:resent-)?bcc|x-letterlock-.*)$/i.test(name)
+
+/** With angle brackets, which some programs forget; undefined when there is none that could be named. */
+function messageIdOf(header: Header): string | undefined {
+  const [id] = /[^<>\s]+/.exec(field(header, 'Message-ID') ?? '') ?? []
+  return id === undefined || id.length > 900 ? undefined : `<${id}>`
+}
 
 const isEmptyMessageId = ({ name, value }: Field) => name.toLowerCase() === 'message-id' && value === ''
 

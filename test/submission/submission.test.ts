@@ -193,3 +193,17 @@ test('an address that is taken is refused by name, and nothing stays open', asyn
   await assert.rejects(openDoor({ 'smtp.listen': [{ host: '127.0.0.1', port: door.port }] }), /EADDRINUSE/)
   await door.close()
 })
+
+test('one stranger cannot take every place, and a trusted network is no stranger', () =>
+  withDoor(
+    async (door) => {
+      const first = await talk(door.port, { from: '127.0.0.2' })
+      assert.match(await first.reply(), /^220/)
+      const second = await talk(door.port, { from: '127.0.0.2' })
+      assert.match(await second.reply(), /^421 .*Too many connections/)
+      const trusted = await Promise.all([talk(door.port), talk(door.port), talk(door.port)])
+      for (const client of trusted) assert.match(await client.reply(), /^220/)
+      for (const client of [first, second, ...trusted]) client.close()
+    },
+    { 'limits.connections': 4, 'smtp.relay.networks': ['127.0.0.1/32'] },
+  ))
