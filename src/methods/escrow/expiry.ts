@@ -6,6 +6,7 @@ import { type Db, expecting, type Statement, sql, Unexpected } from '../../store
 import { joined } from './binding.ts'
 import { day } from './code.ts'
 import { type LetterOutside, readLetter } from './letter.ts'
+import { idleLife } from './session.ts'
 
 export type ExpiryParts = { readonly db: Db; readonly keyring: Keyring; readonly spool: Spool; readonly clock: () => number }
 
@@ -95,7 +96,7 @@ async function clearAway({ db, clock }: ExpiryParts): Promise<void> {
   const now = clock()
   await db.write(
     sql`DELETE FROM letter_tombstone WHERE ends_at <= ${now}`,
-    sql`DELETE FROM portal_session WHERE ends_at <= ${now}`,
+    sql`DELETE FROM portal_session WHERE ends_at <= ${now} OR seen_at <= ${now - idleLife}`,
     sql`DELETE FROM code WHERE asked_at <= ${now - day}`,
     sql`DELETE FROM code_try WHERE at <= ${now - 2 * day}`,
   )

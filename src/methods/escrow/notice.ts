@@ -48,15 +48,14 @@ export async function composeNotice(
   const content = await compose({
     from: { name: displayName(letter, words.organisation), address: settings['notice.from'] },
     to: [{ name: '', address: letter.address }],
-    ...(letter.senderAddress !== '' && { replyTo: { name: plainName(letter.senderName), address: letter.senderAddress } }),
+    ...(repliable(letter) && { replyTo: { name: plainName(letter.senderName), address: letter.senderAddress } }),
     subject: oneLine(subject ?? '') || oneLine(neutral),
     text: parts.map(asText).join('\n'),
     html: asHtml(first, parts),
     messageId,
     date: clock(),
     autoSubmitted: 'auto-generated',
-    inReplyTo: letter.messageId,
-    references: threadOf(letter),
+    ...threadOf(letter),
     fields: { Expires: rfc5322Date(letter.expiresAt) },
   })
   return original(settings, {
@@ -114,8 +113,7 @@ export async function composeNotMe({ settings, clock }: MailParts, letter: Notic
     messageId,
     date: clock(),
     autoSubmitted: 'auto-generated',
-    inReplyTo: letter.messageId,
-    references: threadOf(letter),
+    ...threadOf(letter),
   })
   return original(settings, {
     kind: 'sender-mail',
@@ -160,8 +158,15 @@ function original(
   }
 }
 
-/** The original's References and then itself (RFC 5322 §3.6.4), the oldest dropped beyond twenty. */
-const threadOf = ({ references, messageId }: NoticeLetter): string[] => [...(references.match(/<[^<>\s]+>/g) ?? []), messageId].slice(-20)
+/** An address beyond ASCII (RFC 6532) in the header would make the notice undeliverable to a host that knows only ASCII. */
+const repliable = ({ senderAddress, address }: NoticeLetter): boolean =>
+  senderAddress !== '' && (!needsSmtpUtf8(senderAddress) || needsSmtpUtf8(address))
+
+/** In-Reply-To, and the original's References with itself (RFC 5322 §3.6.4), the oldest dropped beyond twenty; only what is well-formed. */
+function threadOf({ references, messageId }: NoticeLetter): { inReplyTo?: string; references?: string[] } {
+  const ids: readonly string[] = `${references} ${messageId}`.match(/<[!-;=?-~]{1,250}>/g) ?? []
+  return ids.includes(messageId) ? { inReplyTo: messageId, references: ids.slice(-20) } : {}
+}
 
 /** RFC 5322 §3.3. */
 const rfc5322Date = (at: number): string => new Date(at).toUTCString().replace('GMT', '+0000')

@@ -135,13 +135,15 @@ async function seek(parts: Parts, alarm: Alarm, text: string): Promise<Sought> {
   return { kind: 'letter', letter, secret }
 }
 
-/** At most one row a minute and letter; not waited for, so that a known link takes no longer than an unknown one. */
-function noteVisit({ db, clock, log }: Parts, { binding }: Letter): void {
-  const now = clock()
-  const id = `${binding.letter}-visit-${Math.floor(now / 60_000)}`
-  db.write(
-    sql`INSERT INTO letter_visit (id, letter, at, kind) VALUES (${id}, ${binding.letter}, ${now}, 'visit') ON CONFLICT DO NOTHING`,
-  ).catch((error: unknown) => log.warn({ err: error }, 'a visit could not be recorded'))
+/** Not waited for, so that a known link takes no longer than an unknown one. */
+function noteVisit({ db, clock, log }: Parts, letter: Letter): void {
+  db.write(visit(letter, clock(), 'visit')).catch((error: unknown) => log.warn({ err: error }, 'a visit could not be recorded'))
+}
+
+/** At most one row a minute of a kind and letter, however often a robot comes. */
+function visit({ binding: { letter } }: Letter, now: number, kind: 'visit' | 'continue'): Statement {
+  const id = `${letter}-${kind}-${Math.floor(now / 60_000)}`
+  return sql`INSERT INTO letter_visit (id, letter, at, kind) VALUES (${id}, ${letter}, ${now}, ${kind}) ON CONFLICT DO NOTHING`
 }
 
 async function begin(parts: Parts, alarm: Alarm, text: string): Promise<Begun> {
@@ -149,7 +151,7 @@ async function begin(parts: Parts, alarm: Alarm, text: string): Promise<Begun> {
   if (sought.kind !== 'letter') return sought
   const { letter, secret } = sought
   const now = parts.clock()
-  const pressed = sql`INSERT INTO letter_visit (id, letter, at, kind) VALUES (${newId(now)}, ${letter.binding.letter}, ${now}, 'continue')`
+  const pressed = visit(letter, now, 'continue')
   if (letter.proof === 'link') {
     const opened = await open(parts, alarm, letter, secret)
     if (opened === undefined) return { kind: 'unknown' }

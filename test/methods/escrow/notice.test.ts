@@ -171,3 +171,12 @@ test('the lint finds what looks like phishing', async () => {
   const encoded = `Subject: =?utf-8?Q?4829_1306?=\r\nFrom: x <a@b.example>\r\n\r\nx`
   assert.ok(lintNotice(Buffer.from(encoded), 'code').some((found) => /begin with the code/.test(found)))
 })
+
+test('what a foreign header holds never makes a notice undeliverable: odd Message-IDs, endless References, addresses beyond ASCII', async () => {
+  const references = Array.from({ length: 500 }, (_, n) => `<${n}@x.example>`).join(' ')
+  const long = parseHeader(splitHeader((await notice({ references })).content).header)
+  assert.equal(field(long, 'References')?.split(/\s+/).length, 20)
+  const odd = (await notice({ messageId: 'no brackets\r\nX-Evil: 1', senderAddress: 'jürgen@rheinland-klinik.example' })).content
+  assert.doesNotMatch(odd.toString(), /In-Reply-To|X-Evil|Reply-To/)
+  assert.doesNotMatch(odd.toString('latin1'), /[\x80-\xff]/)
+})

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
+import { newSecret } from '../../../src/methods/escrow/secret.ts'
 import { sql } from '../../../src/store/db.ts'
 import { codeIn, day, hour, minute, openWorld, pressContinue, sealedLetter, type World } from './world.ts'
 
@@ -223,4 +224,25 @@ test('unknown, malformed and foreign links and cookies get the same plain answer
     assert.equal(await world.vault.read(bad), undefined)
     await world.vault.leave(bad)
   }
+})
+
+test('an unknown link is answered as fast as a known one', async () => {
+  const times = { known: [] as number[], unknown: [] as number[], malformed: [] as number[] }
+  for (let n = 0; n < 100; n++) {
+    for (const [kind, link] of [
+      ['known', secret],
+      ['unknown', newSecret()],
+      ['malformed', 'x'],
+    ] as const) {
+      const from = performance.now()
+      await world.vault.find(link)
+      times[kind].push(performance.now() - from)
+      await new Promise(setImmediate)
+    }
+  }
+  const [known, unknown, malformed] = Object.values(times).map((list) => list.sort((a, b) => a - b)[50] ?? 0)
+  assert.ok(
+    Math.abs((known ?? 0) - (unknown ?? 0)) < 5 && Math.abs((known ?? 0) - (malformed ?? 0)) < 5,
+    `${known} ${unknown} ${malformed} ms`,
+  )
 })
