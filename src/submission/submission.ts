@@ -1,5 +1,6 @@
 /** The door by which mail comes in: all SMTP listeners of the gateway, opened and closed together. */
 import type { AddressInfo } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import type { Logger } from 'pino'
 import type { SMTPConnection } from 'smtp-server/lib/smtp-connection.js'
 import type { Clock } from '../ops/clock.ts'
@@ -16,7 +17,7 @@ export type Submission = {
   readonly listen: () => Promise<{ readonly plain: readonly Listen[]; readonly implicit: readonly Listen[] }>
   /** Stop taking connections, end idle ones with 421, give those inside DATA `graceMs` milliseconds. */
   readonly close: (graceMs: number) => Promise<void>
-  /** Ask for the certificate again; new handshakes use it, old connections go on. */
+  /** Ask for the certificate again; new handshakes use it, old connections go on. Throws, keeping the old one, when it is unusable. */
   readonly reloadCertificate: () => void
 }
 
@@ -54,7 +55,10 @@ export function createSubmission(parts: {
     },
     close,
     reloadCertificate: () => {
-      for (const listener of all) listener.updateSecureContext(tlsOptions(settings, certificate()))
+      const options = tlsOptions(settings, certificate())
+      // Tried first: smtp-server would have thrown away the old one by the time it finds the new one unusable.
+      createSecureContext(options)
+      for (const listener of all) listener.updateSecureContext(options)
     },
   }
 }

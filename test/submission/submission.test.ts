@@ -106,7 +106,11 @@ test('a reloaded certificate serves new handshakes, on both ports', () =>
     door.certificates.current = await selfSigned(['other.lab.example'])
     assert.equal(await fingerprint(), before)
     door.submission.reloadCertificate()
-    assert.notEqual(await fingerprint(), before)
+    const reloaded = await fingerprint()
+    assert.notEqual(reloaded, before)
+    door.certificates.current = { cert: 'nonsense', key: 'nonsense' }
+    assert.throws(() => door.submission.reloadCertificate())
+    assert.equal(await fingerprint(), reloaded)
   }))
 
 test('TLS 1.0 and 1.1 are not spoken', () =>

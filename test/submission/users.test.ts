@@ -115,3 +115,20 @@ test('hashing leaves the event loop free', async () => {
   clearInterval(timer)
   assert.ok(turns >= 10, `${turns} turns`)
 })
+
+test('an unknown user costs as much time as a wrong password', async () => {
+  const users = newUsers()
+  await users.add('greta', password, 'test')
+  const best = async (name: string) => {
+    const times: number[] = []
+    for (let i = 0; i < 8; i++) {
+      const from = performance.now()
+      await users.check(name, 'wrong password', '192.0.2.99')
+      times.push(performance.now() - from)
+    }
+    return Math.min(...times)
+  }
+  await best('greta')
+  const [known, unknown] = [await best('greta'), await best('nobody')]
+  assert.ok(unknown > known / 2 && unknown < known * 2, `${known} ms known, ${unknown} ms unknown`)
+})
