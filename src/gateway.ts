@@ -24,7 +24,7 @@ import { openDatabase } from './store/open.ts'
 import { takeServingLock } from './store/serving-lock.ts'
 import { createSubmission } from './submission/submission.ts'
 import { createUsers } from './submission/users.ts'
-import { createTransport } from './transport/create-transport.ts'
+import { createTransport } from './transport/transport.ts'
 import { createPortal } from './web/portal/portal.ts'
 
 export type Gateway = {
