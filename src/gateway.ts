@@ -32,6 +32,8 @@ export type Gateway = {
   readonly greeting: readonly string[]
   readonly smtp: readonly { readonly host: string; readonly port: number }[]
   readonly portal: { readonly host: string; readonly port: number }
+  /** Read certificate and policy file again (SIGHUP); what is wrong with them is logged or thrown, and the old ones stay. */
+  readonly reload: () => Promise<void>
   /** Take nothing more in, finish what is under way for at most `grace` milliseconds, close. */
   readonly stop: (grace: number) => Promise<void>
 }
@@ -109,8 +111,8 @@ async function compose(
   every(hour, 'rotating the epoch key', () => rotateEpoch(spoolParts, { flowing: true }))
   every(60_000, 'ending expired letters', () => vault.expire())
 
-  let stopping = false
-  const ready = () => (stopping ? 'stopping' : undefined)
+  let notReady: string | undefined = 'starting'
+  const ready = () => notReady
   const portal = createPortal({ settings, vault, clock, log })
   const portalAt = await listening('portal.listen', () => portal.listen())
   atEnd(() => portal.close())
@@ -119,7 +121,7 @@ async function compose(
     atEnd(() => health.close())
   }
 
-  const certificate = await smtpCertificate(settings)
+  let certificate = await smtpCertificate(settings)
   const submission = createSubmission({
     settings,
     spool,
@@ -130,12 +132,18 @@ async function compose(
   })
   atEnd(() => submission.close(0))
   const at = await listening('smtp.listen', () => submission.listen())
+  notReady = undefined
   return {
     greeting: greeting(settings, at, portalAt),
     smtp: at.plain,
     portal: portalAt,
+    reload: async () => {
+      certificate = await smtpCertificate(settings)
+      submission.reloadCertificate()
+      await applyPolicyFile(policies, settings, log)
+    },
     stop: async (grace) => {
-      stopping = true
+      notReady = 'stopping'
       const end = clock() + grace
       await submission.close(grace)
       await worker.stop(Math.max(0, end - clock()))

@@ -13,6 +13,9 @@ async function serve(settings: Settings): Promise<void> {
   const log = createLog(settings)
   const gateway = await startGateway(settings, { log })
   for (const line of gateway.greeting) process.stderr.write(`${line}\n`)
+  process.on('SIGHUP', () => {
+    gateway.reload().catch((error) => log.error({ err: error }, 'reloading failed; what was in force stays'))
+  })
   const signal = await new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
   })

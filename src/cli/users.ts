@@ -31,8 +31,8 @@ export function addUserCommands(program: Command): void {
   )
   command(user, 'disable <name>', 'no longer accept this user').action((name: string, options: Common) =>
     withUsers(options, async (users) => {
-      if (!(await users.disable(name, actor())))
-        throw new CommandError('badData', `there is no user ${name}; \`letterlock user list\` shows them`)
+      const disabled = await users.disable(name, actor())
+      if (disabled.kind === 'unknown') throw new CommandError('badData', `there is no user ${name}; \`letterlock user list\` shows them`)
       if (options.json) return printJson({ name, disabled: true })
       print(`${name} is disabled`)
     }),
