@@ -98,7 +98,7 @@ async function letterStatements(parts: DeliveryParts, { message }: Group, ending
   return result.delivered ? statements : [...statements, ...(await reportLostNotice(parts, result.letter, result.text))]
 }
 
-/** A notice that nobody takes: the letter is shredded and its sender hears of it like of any bounce. */
+/** A notice that nobody takes: the letter is shredded, unless it was opened already, and its sender hears of it like of any bounce. */
 async function reportLostNotice(parts: DeliveryParts, letter: string, why: string): Promise<readonly Statement[]> {
   const { db } = parts.spoolParts
   const [about] = await db.read<{
@@ -111,7 +111,7 @@ async function reportLostNotice(parts: DeliveryParts, letter: string, why: strin
     notify: string
   }>(sql`
     SELECT message.id, message.reverse_path, message.message_id, message.accepted_at, message.envid, letter.address, recipient.notify
-    FROM letter JOIN message ON message.id = letter.message JOIN recipient ON recipient.id = letter.recipient WHERE letter.id = ${letter}`)
+    FROM letter JOIN message ON message.id = letter.message JOIN recipient ON recipient.id = letter.recipient WHERE letter.id = ${letter} AND letter.state = 'waiting'`)
   if (about === undefined || about.reverse_path === '' || !wants(about.notify === '' ? [] : about.notify.split(','), 'FAILURE')) return []
   return reportToSender(parts, {
     kind: 'failed',
