@@ -30,7 +30,8 @@ export function createEncryptor(): Encryptor {
 
   return {
     encrypt(clear, keys, now) {
-      const result = turn.then(() => run(started(), { job: ++jobs, keys, now }, clear))
+      const fault = faultOf(clear)
+      const result = turn.then(() => run(started(), { job: ++jobs, keys, now }, clear, fault))
       turn = result.catch(() => undefined)
       return result
     },
@@ -56,11 +57,18 @@ function fromSource(): URL {
 
 type Job = { readonly job: number; readonly keys: readonly string[]; readonly now: number }
 
-async function run(worker: Worker, job: Job, clear: Readable): Promise<Ciphertext> {
-  let sourceError: Error | undefined
-  clear.once('error', (error) => {
-    sourceError = error
+/** Remembers how a source failed, from now on: also while the message waits for its turn. */
+function faultOf(source: Readable): () => Error | undefined {
+  let fault = source.errored ?? undefined
+  source.on('error', (error) => {
+    fault ??= error
   })
+  return () => fault
+}
+
+async function run(worker: Worker, job: Job, clear: Readable, fault: () => Error | undefined): Promise<Ciphertext> {
+  // A destroyed stream would be taken for an empty one.
+  if (clear.destroyed) throw fault() ?? new Error('the content was closed before it was encrypted')
   const listeners = new AbortController()
   worker.ref()
   try {
@@ -70,8 +78,10 @@ async function run(worker: Worker, job: Job, clear: Readable): Promise<Ciphertex
         message: (given: EncryptAnswer) => {
           if (given.job !== job.job) return
           if (given.kind === 'chunk') chunks.push(given.bytes)
-          else if (given.kind === 'done') resolve({ chunks, checksum: given.checksum })
-          else reject(sourceError ?? new Error(`encrypting failed: ${given.text}`))
+          // Half a message must never look like a whole one.
+          else if (given.kind === 'done' && clear.readableEnded) resolve({ chunks, checksum: given.checksum })
+          else if (given.kind === 'done') reject(fault() ?? new Error('the content was closed while it was encrypted'))
+          else reject(fault() ?? new Error(`encrypting failed: ${given.text}`))
         },
         error: reject,
         exit: () => reject(new Error('the encrypting thread ended')),
