@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createTransport } from 'nodemailer'
-import { openDatabase } from '../../../src/cli/open.ts'
 import { startGateway } from '../../../src/gateway.ts'
 import { createLog } from '../../../src/ops/log.ts'
 import { defaultSettings, type Settings } from '../../../src/ops/settings.ts'
 import type { Db } from '../../../src/store/db.ts'
+import { openDatabase } from '../../../src/store/open.ts'
 import { type PartnerMail, startPartner } from '../../world/index.ts'
 
 export type Letter = { readonly secret: string; readonly address: string; readonly notice: string }
