@@ -67,6 +67,7 @@ CREATE TABLE recipient (
   proof TEXT,
   last_reply TEXT,
   delay_noticed BIGINT NOT NULL,
+  request TEXT,                        -- bounce: an operator wants it returned
   settled_at BIGINT
 );
 CREATE INDEX recipient_due ON recipient (next_attempt_at) WHERE state = 'waiting';

@@ -1,14 +1,6 @@
-/** The commands that tell what became of mail: message, letter, queue, explain. */
+/** The commands that tell what became of mail: message, letter, explain. */
 import type { Command } from 'commander'
-import {
-  findMessages,
-  listLetters,
-  listMessages,
-  listQueue,
-  type MessageFilter,
-  type MessageTrace,
-  type RecipientTrace,
-} from '../delivery/trace.ts'
+import { findMessages, listLetters, listMessages, type MessageFilter, type MessageTrace, type RecipientTrace } from '../delivery/trace.ts'
 import { methods } from '../methods/index.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
@@ -36,11 +28,6 @@ export function addMessageCommands(program: Command): void {
   const letter = program.command('letter').description('sealed letters')
   command(letter, 'list', 'letters, newest first').action((options: Common) =>
     withDatabase(settingsOf(options), (db) => letters(db, options)),
-  )
-
-  const queue = program.command('queue').description('what waits')
-  command(queue, 'list', 'everything that waits or is held, next due first').action((options: Common) =>
-    withDatabase(settingsOf(options), (db) => waiting(db, options)),
   )
 
   command(program, 'explain <message>', 'why a message went as it went; MESSAGE is our id or a Message-ID')
@@ -101,22 +88,6 @@ async function letters(db: Db, { json }: Common): Promise<void> {
     one.proof,
   ])
   print(table(['REFERENCE', 'FROM', 'TO', 'STATE', 'NOTIFIED', 'READ', 'EXPIRES', 'PROOF'], rows, 'There are no letters.'))
-}
-
-async function waiting(db: Db, { json }: Common): Promise<void> {
-  const queue = await listQueue(db)
-  if (json) return printJson({ queue })
-  const rows = queue.map((one) => [
-    one.id,
-    one.kind,
-    plain(one.to),
-    one.state,
-    String(one.attempts),
-    time(one.nextAttemptAt),
-    one.reason ?? '-',
-    plain(one.lastReply ?? 'not tried yet'),
-  ])
-  print(table(['ID', 'KIND', 'TO', 'STATE', 'TRIED', 'NEXT', 'REASON', 'LAST ANSWER'], rows, 'Nothing waits.'))
 }
 
 async function explain(db: Db, name: string, { json, to }: Common & { to?: string }): Promise<void> {

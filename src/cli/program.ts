@@ -9,6 +9,7 @@ import { addMessageCommands } from './messages.ts'
 import { settingsOf } from './open.ts'
 import { addPolicyCommands } from './policy.ts'
 import { print, printJson } from './print.ts'
+import { addQueueCommands } from './queue.ts'
 import { addUserCommands } from './users.ts'
 
 /** What the composition root hands in: servers are put together there. */
@@ -45,6 +46,7 @@ function buildProgram(servers: Servers): Command {
     .action((options: { auto?: boolean; port?: number }) => servers.demo({ auto: options.auto === true, portBase: options.port }))
   addPolicyCommands(program)
   addMessageCommands(program)
+  addQueueCommands(program)
   addKeyCommands(program)
   addUserCommands(program)
   const settings = program.command('settings').description('how this installation is set up')

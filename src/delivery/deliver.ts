@@ -79,10 +79,20 @@ async function planParties(parts: DeliveryParts, { message, recipients }: Group,
       return { recipient, plan: recipient.frozen?.plan ?? (await parts.planFor(message.policyRevision, facts)) }
     }),
   )
-  return alike(planned, ({ plan, recipient }) => JSON.stringify([plan.rule, plan.steps, recipient.step])).flatMap((party) => {
-    const first = party[0]
-    return first ? [{ plan: first.plan, step: first.recipient.step, recipients: party.map(({ recipient }) => recipient) }] : []
-  })
+  return alike(planned, ({ plan, recipient }) => JSON.stringify([plan.rule, plan.steps, recipient.step, recipient.returning])).flatMap(
+    (party) => {
+      const first = party[0]
+      return first
+        ? [
+            {
+              plan: first.plan,
+              step: first.recipient.returning ? first.plan.steps.length : first.recipient.step,
+              recipients: party.map(({ recipient }) => recipient),
+            },
+          ]
+        : []
+    },
+  )
 }
 
 function walkParty(

@@ -111,7 +111,15 @@ export const whyNotFirst = (earlier: readonly StepResult[]): Reason | undefined 
   earlier.find(({ reason }) => reason !== null)?.reason ?? undefined
 
 /** The end of every plan: nobody may carry it, so the sender is told what was tried. */
-function bounceOutcome({ earlier }: Walker): Outcome {
+function bounceOutcome({ earlier, recipient }: Walker): Outcome {
+  if (recipient.returning)
+    return {
+      kind: 'failed',
+      reason: 'returned-by-operator',
+      status: '5.7.1',
+      evidence: {},
+      text: 'an administrator of the mail gateway returned it',
+    }
   const reason = whyNotFirst(earlier)
   if (reason === undefined)
     return {

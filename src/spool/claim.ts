@@ -23,6 +23,8 @@ export type ClaimedRecipient = {
   readonly attempts: number
   readonly stepAttempts: number
   readonly delayNoticed: boolean
+  /** An operator wants it returned to its sender. */
+  readonly returning: boolean
   readonly fence: number
 }
 
@@ -155,6 +157,7 @@ type RecipientRow = {
   attempts: number
   step_attempts: number
   delay_noticed: number
+  request: string | null
   fence: number
 }
 
@@ -188,5 +191,6 @@ const readRecipient = (row: RecipientRow): ClaimedRecipient => ({
   attempts: row.attempts,
   stepAttempts: row.step_attempts,
   delayNoticed: row.delay_noticed === 1,
+  returning: row.request === 'bounce',
   fence: row.fence,
 })

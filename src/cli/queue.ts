@@ -1,0 +1,98 @@
+/** The queue commands: what waits, and what an operator may do to it. */
+import { type Command, Option } from 'commander'
+import { findMessages, listQueue, type QueueTrace } from '../delivery/trace.ts'
+import { systemClock } from '../ops/clock.ts'
+import { CommandError } from '../ops/errors.ts'
+import { operate, type QueueAction } from '../spool/queue.ts'
+import { actor, type Common, command } from './command.ts'
+import { settingsOf, withDatabase } from './open.ts'
+import { plain, print, printJson, table, time } from './print.ts'
+
+type Choice = Common & { readonly domain?: string; readonly dryRun?: boolean }
+
+/** Add the commands to the program. */
+export function addQueueCommands(program: Command): void {
+  const queue = program.command('queue').description('what waits, and what to do about it')
+  command(queue, 'list', 'everything that waits or is held, next due first')
+    .option('--domain <domain>', 'only this destination')
+    .action(list)
+  command(queue, 'show <id>', 'one waiting recipient, or all of a message').action(show)
+  add(queue, 'retry', 'try now instead of at the next time')
+  add(queue, 'hold', 'keep from being tried until released')
+  add(queue, 'release', 'try held mail again')
+  add(queue, 'bounce', 'return to the sender with a report')
+}
+
+const done: { readonly [A in QueueAction]: string } = {
+  retry: 'is tried now',
+  hold: 'is held',
+  release: 'is released',
+  bounce: 'is returned to its sender',
+}
+
+function add(queue: Command, action: QueueAction, description: string): void {
+  command(queue, `${action} [id]`, `${description}; ID is a recipient's id as in \`queue list\`, or a message's`)
+    .addOption(new Option('--domain <domain>', 'everything for this destination'))
+    .option('--dry-run', 'only say what would happen')
+    .action((id: string | undefined, options: Choice) => act(action, id, options))
+}
+
+async function list(options: Common & { domain?: string }): Promise<void> {
+  await withDatabase(settingsOf(options), async (db) => {
+    const queue = (await listQueue(db)).filter(({ domain }) => options.domain === undefined || domain === options.domain.toLowerCase())
+    if (options.json) return printJson({ queue })
+    const rows = queue.map((one) => [
+      one.id,
+      one.kind,
+      plain(one.to),
+      one.state,
+      String(one.attempts),
+      time(one.nextAttemptAt),
+      one.reason ?? '-',
+      plain(one.lastReply ?? 'not tried yet'),
+    ])
+    print(table(['ID', 'KIND', 'TO', 'STATE', 'TRIED', 'NEXT', 'REASON', 'LAST ANSWER'], rows, 'Nothing waits.'))
+  })
+}
+
+async function show(id: string, options: Common): Promise<void> {
+  await withDatabase(settingsOf(options), async (db) => {
+    const found = (await listQueue(db)).filter((one) => one.id === id || one.message === id)
+    if (found.length === 0) throw await notWaiting(db, id)
+    if (options.json) return printJson({ queue: found })
+    print(found.map(describe).join('\n\n'))
+  })
+}
+
+const describe = (one: QueueTrace): string =>
+  [
+    `${one.id}  ${one.kind} to ${plain(one.to)}: ${one.state}`,
+    `  tried ${one.attempts} times, next ${one.state === 'held' ? 'when released' : time(one.nextAttemptAt)}`,
+    `  reason ${one.reason ?? '-'}: ${plain(one.lastReply ?? 'not tried yet')}`,
+  ].join('\n')
+
+async function act(action: QueueAction, id: string | undefined, options: Choice): Promise<void> {
+  const { domain, dryRun = false, json } = options
+  if ((id === undefined) === (domain === undefined))
+    throw new CommandError('usage', `say which: \`letterlock queue ${action} ID\` or \`--domain DOMAIN\``)
+  await withDatabase(settingsOf(options), async (db) => {
+    const choice = id === undefined ? ({ kind: 'domain', domain: (domain ?? '').toLowerCase() } as const) : ({ kind: 'id', id } as const)
+    const result = await operate(db, action, choice, { actor: actor(), now: systemClock(), dryRun })
+    if (result.changed.length === 0 && result.left.length === 0)
+      throw id === undefined ? new CommandError('badData', `nothing waits for ${domain}`) : await notWaiting(db, id)
+    if (json) return printJson(result)
+    for (const one of result.changed) print(`${one} ${dryRun ? 'would be chosen' : done[action]}`)
+    for (const one of result.left)
+      print(`${one} is left as it is: it is being attempted at this moment, or its state does not fit; see \`letterlock queue list\``)
+    if (result.changed.length === 0) throw new CommandError('tryLater', 'nothing was changed')
+  })
+}
+
+async function notWaiting(db: Parameters<typeof findMessages>[0], id: string): Promise<CommandError> {
+  const [message] = await findMessages(db, id.replace(/-\d+$/, ''))
+  if (message === undefined) return new CommandError('badData', `nothing ${id} waits; \`letterlock queue list\` shows what does`)
+  return new CommandError(
+    'badData',
+    `${id} does not wait any more: ${message.recipients.map(({ to, state }) => `${to} ${state}`).join(', ')}`,
+  )
+}

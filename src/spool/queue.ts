@@ -1,0 +1,72 @@
+/** What an operator may do to mail that waits: try now, hold, release, return. */
+import { entry } from '../audit/audit.ts'
+import { type Db, type Statement, sql } from '../store/db.ts'
+
+export type QueueAction = 'retry' | 'hold' | 'release' | 'bounce'
+
+/** Which recipients: one, all of a message, or all of a domain. */
+export type QueueChoice = { readonly kind: 'id'; readonly id: string } | { readonly kind: 'domain'; readonly domain: string }
+
+export type QueueDone = {
+  /** Recipient ids that were changed. */
+  readonly changed: readonly string[]
+  /** Recipient ids that were chosen but are being attempted just now, or are not in a state for it. */
+  readonly left: readonly string[]
+}
+
+/**
+ * Do it, with audit entries in the same write. What is being attempted at this moment is left alone: its attempt decides. `retry` wants waiting
+ * mail, `hold` too, `release` held mail, `bounce` either: its report goes out with the next attempt, at once.
+ */
+export async function operate(
+  db: Db,
+  action: QueueAction,
+  choice: QueueChoice,
+  by: { readonly actor: string; readonly now: number; readonly dryRun: boolean },
+): Promise<QueueDone> {
+  const chosen = await db.read<{ id: string; state: string; claimed_until: number }>(chosenRows(choice))
+  const fit = chosen
+    .filter(({ state, claimed_until }) => fits[action].includes(state) && (action === 'retry' || claimed_until <= by.now))
+    .map(({ id }) => id)
+  const changed = by.dryRun ? fit : await change(db, action, fit, by)
+  return { changed, left: chosen.map(({ id }) => id).filter((id) => !changed.includes(id)) }
+}
+
+const fits: { readonly [A in QueueAction]: readonly string[] } = {
+  retry: ['waiting'],
+  hold: ['waiting'],
+  release: ['held'],
+  bounce: ['waiting', 'held'],
+}
+
+const chosenRows = (choice: QueueChoice): Statement =>
+  choice.kind === 'id'
+    ? sql`SELECT id, state, claimed_until FROM recipient WHERE (id = ${choice.id} OR message = ${choice.id}) AND state IN ('waiting', 'held') ORDER BY id`
+    : sql`SELECT id, state, claimed_until FROM recipient WHERE domain = ${choice.domain} AND state IN ('waiting', 'held') ORDER BY id`
+
+async function change(
+  db: Db,
+  action: QueueAction,
+  ids: readonly string[],
+  { actor, now }: { readonly actor: string; readonly now: number },
+): Promise<string[]> {
+  if (ids.length === 0) return []
+  const answers = await db.write(
+    ...ids.flatMap((id) => [update(action, id, now), entry(now, { actor, action: `recipient.${action}`, object: id, detail: {} })]),
+  )
+  return ids.filter((_, index) => (answers[2 * index]?.length ?? 0) > 0)
+}
+
+function update(action: QueueAction, id: string, now: number): Statement {
+  switch (action) {
+    case 'retry':
+      return sql`UPDATE recipient SET next_attempt_at = ${now} WHERE id = ${id} AND state = 'waiting' RETURNING id`
+    case 'hold':
+      return sql`UPDATE recipient SET state = 'held' WHERE id = ${id} AND state = 'waiting' AND claimed_until <= ${now} RETURNING id`
+    case 'release':
+      return sql`UPDATE recipient SET state = 'waiting', next_attempt_at = ${now} WHERE id = ${id} AND state = 'held' RETURNING id`
+    case 'bounce':
+      return sql`UPDATE recipient SET state = 'waiting', request = 'bounce', next_attempt_at = ${now}
+        WHERE id = ${id} AND state IN ('waiting', 'held') AND claimed_until <= ${now} RETURNING id`
+  }
+}
