@@ -6,6 +6,8 @@ import { type Key, keys } from './settings-table.ts'
 /** Why a setting is no good, and where; lines and columns count from 1. */
 export type Problem = {
   readonly key: string
+  /** The environment variable, when the value came from one. */
+  readonly variable?: string
   readonly file?: string
   readonly line?: number
   readonly column?: number

@@ -56,8 +56,8 @@ export function defaultSettings(overrides: Partial<Settings> = {}): Settings {
 }
 
 /** One line per problem: `letterlock.yaml:3:3: smtp.listn is not a setting; did you mean smtp.listen?` */
-export function describeProblem({ key, file, line, column, text, hint }: Problem): string {
-  const place = [file, line, column].filter((part) => part !== undefined).join(':')
+export function describeProblem({ key, variable, file, line, column, text, hint }: Problem): string {
+  const place = [variable ?? file, line, column].filter((part) => part !== undefined).join(':')
   return `${[place, [key, text].filter((part) => part !== '').join(' ')].filter((part) => part !== '').join(': ')}${hint === undefined ? '' : `; ${hint}`}`
 }
 
@@ -81,7 +81,7 @@ function fromEnvironment(env: Environment, base: string, given: Map<Key, Given>,
     if (!name.startsWith('LETTERLOCK_') || raw === undefined || notSettings.test(name)) continue
     const key = byName.get(name)
     if (key !== undefined) {
-      given.set(key, { raw, from: name, at: {} })
+      given.set(key, { raw, from: name, at: { variable: name } })
       continue
     }
     const secret = byName.get(name.replace(/_FILE$/, ''))
@@ -100,7 +100,7 @@ function fromEnvironment(env: Environment, base: string, given: Map<Key, Given>,
 
 function fromSecretFile(name: string, file: string, key: Key, given: Map<Key, Given>, problems: Problem[]): void {
   const text = readText(file)
-  if (typeof text === 'string') given.set(key, { raw: text.trim(), from: name, at: {} })
+  if (typeof text === 'string') given.set(key, { raw: text.trim(), from: name, at: { variable: name } })
   else problems.push({ key: name, text: `names a file that cannot be read: ${text.problem}` })
 }
 
@@ -118,8 +118,7 @@ function readOne(key: Key, given: Given | undefined, base: string): { readonly v
   const read = given === undefined ? initial : entry.kind.read(given.raw, base)
   if ('problem' in read) {
     // A secret is never quoted back: the value may be a password in the wrong place.
-    const text = entry.secret ? 'cannot be understood' : read.problem
-    return { problem: { key, ...given?.at, text: given?.from.startsWith('LETTERLOCK_') ? `(${given.from}) ${text}` : text } }
+    return refused(key, given, entry.secret ? 'cannot be understood' : read.problem)
   }
   const changed = given !== undefined && 'value' in initial && JSON.stringify(read.value) !== JSON.stringify(initial.value)
   if (entry.later && changed)

@@ -194,7 +194,7 @@ describe('mistakes', () => {
     assert.deepEqual(bad('roles: [portal]\n'), ['FILE:1:1: roles is not available in this version; only its default (all) is accepted'])
     assert.match(
       bad('', { LETTERLOCK_DATABASE: 'postgres://user:hunter2@db/x' })[0] ?? '',
-      /^database names PostgreSQL, which is not available in this version/,
+      /^LETTERLOCK_DATABASE: database names PostgreSQL, which is not available in this version/,
     )
     assert.deepEqual(bad('escrow: { proof: second-factor }\n'), ['FILE:1:11: escrow.proof second-factor is not available in this version'])
     assert.equal(good('escrow: { proof: link }\n').settings['escrow.proof'], 'link')
@@ -202,7 +202,7 @@ describe('mistakes', () => {
   })
 
   test('a secret that cannot be read is not quoted', () => {
-    assert.deepEqual(bad('', { LETTERLOCK_DATABASE: 'hunter2' }), ['database (LETTERLOCK_DATABASE) cannot be understood'])
+    assert.deepEqual(bad('', { LETTERLOCK_DATABASE: 'hunter2' }), ['LETTERLOCK_DATABASE: database cannot be understood'])
   })
 
   test('the portal needs https unless it is on this machine', () => {
