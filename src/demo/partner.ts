@@ -130,7 +130,7 @@ function converse(raw: Socket, watch: Watch): void {
       socket.write(`${reply}\r\n`)
       return reply.startsWith('2') || reply.startsWith('3')
     }
-    send(socket, reply)
+    send(socket, raw, reply)
     if (reply.then !== 'go-on') deaf = true
     return reply.then === 'go-on'
   }
@@ -227,11 +227,12 @@ function converse(raw: Socket, watch: Watch): void {
   answer('CONNECT', '', `220 ${watch.manner().hostname ?? 'partner.example'} ESMTP`)
 }
 
-function send(socket: Socket, answer: Exclude<Answer, string>): void {
+/** `raw` is the TCP socket below, the only one that can send a reset. */
+function send(socket: Socket, raw: Socket, answer: Exclude<Answer, string>): void {
   const bytes = Buffer.from(answer.send ?? '')
   const finish = () => {
     if (answer.then === 'close') socket.end()
-    if (answer.then === 'reset') socket.resetAndDestroy()
+    if (answer.then === 'reset') raw.resetAndDestroy()
   }
   if (answer.everyMs === undefined) {
     if (bytes.length > 0) socket.write(bytes)

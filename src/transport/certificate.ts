@@ -92,7 +92,8 @@ const isoDay = (time: number) => new Date(time).toISOString().slice(0, 10)
 function untrustedText(error: string, sent: readonly X509Certificate[], host: string): string {
   const leaf = sent[0]
   const issuer = commonName(sent.at(-1)?.issuer ?? '')
-  if (leaf && sent.length === 1 && leaf.subject === leaf.issuer && leaf.checkIssued(leaf)) return `certificate of ${host} is self-signed`
+  if (leaf && sent.length === 1 && leaf.subject === leaf.issuer && leaf.verify(leaf.publicKey))
+    return `certificate of ${host} is self-signed`
   if (error === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' || error === 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY' || error === 'UNABLE_TO_GET_ISSUER_CERT')
     return `certificate chain of ${host} is incomplete: "${issuer}" was neither sent by the server nor is it known here`
   if (error === '' || error === 'SELF_SIGNED_CERT_IN_CHAIN')

@@ -47,8 +47,14 @@ export type Trouble = {
 }
 
 /** The trouble that decides the attempt; the first of equals. */
-export const mostHopeful = (troubles: readonly [Trouble, ...Trouble[]]): Trouble =>
-  troubles.reduce((best, one) => (rows.indexOf(one.row) < rows.indexOf(best.row) ? one : best))
+export function mostHopeful(troubles: readonly [Trouble, ...Trouble[]]): Trouble {
+  const [first, ...others] = troubles.filter((one) => !isOtherAddress(one, troubles))
+  return others.reduce((best, one) => (rows.indexOf(one.row) < rows.indexOf(best.row) ? one : best), first ?? troubles[0])
+}
+
+// A host that was reached at one address is not unreachable because another one is dead: we may simply have no IPv6.
+const isOtherAddress = ({ row, evidence }: Trouble, troubles: readonly Trouble[]): boolean =>
+  row === 'unreachable' && troubles.some((other) => other.row !== 'unreachable' && other.evidence.host === evidence.host)
 
 /** Trouble that clear text would not have: under N1 a mail of ours goes without TLS then. */
 export const isTlsTrouble = ({ row }: Trouble): boolean =>
