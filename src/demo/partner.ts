@@ -264,13 +264,14 @@ function endOfContent(input: Buffer, first: boolean): number | undefined {
   return end < 0 ? undefined : end + 2
 }
 
-// RFC 5321 §4.5.2.
+// RFC 5321 §4.5.2: in one buffer, however many dots there are.
 function unstuff(bytes: Buffer): Buffer {
-  const parts: Buffer[] = []
-  let from = bytes[0] === 0x2e ? 1 : 0
-  for (let at = bytes.indexOf('\r\n.'); at >= 0; at = bytes.indexOf('\r\n.', at + 3)) {
-    parts.push(bytes.subarray(from, at + 2))
-    from = at + 3
+  const out = Buffer.allocUnsafe(bytes.length)
+  let to = 0
+  for (let at = 0; at < bytes.length; at++) {
+    const octet = bytes[at] ?? 0
+    if (octet !== 0x2e || (at > 0 && bytes[at - 1] !== 0x0a)) out[to++] = octet
+    else if (at + 1 < bytes.length) out[to++] = bytes[++at] ?? 0
   }
-  return Buffer.concat([...parts, bytes.subarray(from)])
+  return out.subarray(0, to)
 }
