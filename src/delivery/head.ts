@@ -1,6 +1,7 @@
 /** Reads the header block of a stored message and the first lines of its body, and no more. */
 import type { Readable } from 'node:stream'
 import { splitHeader } from '../mail/header.ts'
+import { SealBroken } from '../seal/payload.ts'
 
 export type Head = {
   readonly kind: 'head'
@@ -14,7 +15,7 @@ export type Head = {
 const most = 1024 * 1024
 const bodyLook = 4096
 
-/** The head of a message; 'damaged' when the sealed content cannot be read. Whether all of it is sound shows only when all of it is read. */
+/** The head of a message; 'damaged' when the sealed content is broken or gone; rejects when it cannot be read now. Whether all of it is sound shows only when all of it is read. */
 export async function readHead(open: () => Readable): Promise<Head | { readonly kind: 'damaged' }> {
   const stream = open()
   const chunks: Buffer[] = []
@@ -27,8 +28,9 @@ export async function readHead(open: () => Readable): Promise<Head | { readonly 
       const end = content.indexOf('\r\n\r\n')
       if ((end >= 0 && size - end > bodyLook) || size > most) break
     }
-  } catch {
-    return { kind: 'damaged' }
+  } catch (error) {
+    if (isDamage(error)) return { kind: 'damaged' }
+    throw error
   } finally {
     stream.destroy()
   }
@@ -36,3 +38,7 @@ export async function readHead(open: () => Readable): Promise<Head | { readonly 
   const { header, bodyStart } = splitHeader(content)
   return { kind: 'head', header, bodyStart: content.subarray(bodyStart, bodyStart + bodyLook) }
 }
+
+/** A disk that fails or a process with too many open files (EMFILE) says nothing about the content: that passes, and the mail waits. */
+const isDamage = (error: unknown): boolean =>
+  error instanceof SealBroken || (error instanceof Error && 'code' in error && error.code === 'ENOENT')

@@ -1,5 +1,6 @@
 /** Turns the ending of a walk into what the spool writes: state, decision record, audit detail. */
 import type { MailFacts } from '../mail/facts.ts'
+import type { Reason } from '../mail/outcome.ts'
 import type { Plan, StepResult } from '../mail/plan.ts'
 import { decisionRecord } from '../routing/record.ts'
 import type { ClaimedRecipient, Group } from '../spool/claim.ts'
@@ -9,7 +10,7 @@ import { type Ending, whyNotFirst } from './walk.ts'
 /** The settlement of one recipient after a walk. */
 export function settlementOf(ending: Ending & { readonly plan: Plan }, group: Group, mail: MailFacts, now: number): Settlement {
   const { recipient, outcome, plan, answer, earlier, method } = ending
-  const reason = outcome.kind === 'delivered' ? (whyNotFirst(earlier) ?? null) : outcome.reason
+  const reason = reasonOf(ending)
   const state = stateOf(ending)
   return {
     recipient,
@@ -45,6 +46,12 @@ export function settlementOf(ending: Ending & { readonly plan: Plan }, group: Gr
       text: outcome.text,
     },
   }
+}
+
+/** In doubt once, in doubt until the end: it forbids every other way (walk.ts). */
+function reasonOf({ outcome, earlier, recipient }: Ending): Reason | null {
+  if (outcome.kind === 'delivered') return whyNotFirst(earlier) ?? null
+  return recipient.inDoubt ? 'in-doubt' : outcome.reason
 }
 
 function stateOf({ outcome, answer }: Ending): Settlement['state'] {

@@ -77,6 +77,8 @@ type Verdict =
 
 /** A deferral whose patience has ended becomes what its retry says. */
 function judge(walker: Walker, outcome: Outcome, parts: WalkParts): Verdict {
+  const doubted = inDoubt(walker, outcome, parts)
+  if (doubted !== undefined) return doubted
   if (outcome.kind === 'unsuitable') return { kind: 'onward', outcome }
   if (outcome.kind !== 'deferred') return { kind: 'ended', outcome, at: undefined }
   const next = nextOf(walker, outcome.retry, parts)
@@ -85,6 +87,24 @@ function judge(walker: Walker, outcome: Outcome, parts: WalkParts): Verdict {
   if (next.then === 'unsuitable') return { kind: 'onward', outcome: { kind: 'unsuitable', reason, text, evidence } }
   return { kind: 'ended', outcome: { kind: 'failed', reason, text, evidence, status: outcome.status ?? '4.4.7' }, at: undefined }
 }
+
+/**
+ * RFC 1047: a message whose end was sent and never answered may have arrived. It is tried once more, whatever came before, and never another
+ * way: it would be there twice. When that does not deliver it either, its sender is told that it may have arrived all the same.
+ */
+function inDoubt(walker: Walker, outcome: Outcome, parts: WalkParts): Verdict | undefined {
+  if (outcome.kind === 'delivered') return undefined
+  const { inDoubt: before } = walker.recipient
+  const again = outcome.kind === 'deferred' && outcome.reason === 'in-doubt'
+  if (again && !before) return { kind: 'ended', outcome, at: parts.now() + (outcome.retry.offsets?.at(-1) ?? halfAnHour) }
+  if (!before || (outcome.kind === 'deferred' && !again && nextOf(walker, outcome.retry, parts).kind === 'again')) return undefined
+  const { text, evidence } = outcome
+  const status = outcome.kind === 'failed' ? outcome.status : '5.4.2'
+  const told = `${text}; an earlier attempt broke off when the whole message had been sent, so it may have been delivered all the same`
+  return { kind: 'ended', outcome: { kind: 'failed', reason: 'in-doubt', text: told, evidence, status }, at: undefined }
+}
+
+const halfAnHour = 30 * 60_000
 
 const nextOf = ({ stepAttempts, stepSince }: Walker, retry: Parameters<typeof nextAttempt>[0]['retry'], parts: WalkParts): Next =>
   nextAttempt({ retry, stepAttempts, stepSince, acceptedAt: parts.acceptedAt, now: parts.now(), jitter: parts.jitter(), ...parts.timing })

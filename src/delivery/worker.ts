@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
-import { claimGroups, dropClaims, type Group, nextDue, renewClaim } from '../spool/claim.ts'
+import { claimGroups, dropClaims, type Group, groupKey, nextDue, renewClaim } from '../spool/claim.ts'
 import type { SpoolParts } from '../spool/parts.ts'
 import { Unexpected } from '../store/db.ts'
 
@@ -29,13 +29,14 @@ const renewEvery = 60_000
 export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const { spoolParts, settings, clock, log } = parts
   await dropClaims(spoolParts)
-  const active = new Set<Promise<void>>()
+  const active = new Map<string, Promise<void>>()
   const breaking = new AbortController()
   let stopping = false
   let ring = () => {}
   let rung = false
 
   const run = (group: Group) => {
+    const key = groupKey({ message: group.message.id, domain: group.domain })
     const renewal = setInterval(
       () => void renewClaim(spoolParts, group).catch((error) => log.error({ err: error }, 'a claim could not be renewed')),
       renewEvery,
@@ -45,10 +46,10 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       .catch((error: unknown) => tellFault(log, group, error))
       .finally(() => {
         clearInterval(renewal)
-        active.delete(attempt)
+        active.delete(key)
         wake()
       })
-    active.add(attempt)
+    active.set(key, attempt)
   }
 
   const wake = () => {
@@ -75,7 +76,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       rung = false
       try {
         const room = settings['limits.deliveries'] - active.size
-        const groups = room > 0 ? await claimGroups(spoolParts, room) : []
+        const groups = room > 0 ? await claimGroups(spoolParts, room, new Set(active.keys())) : []
         groups.forEach(run)
         if (groups.length === 0 || active.size >= settings['limits.deliveries']) await sleep()
       } catch (error) {
@@ -93,7 +94,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       wake()
       await looping
       const timer = setTimeout(() => breaking.abort(), grace)
-      await Promise.allSettled([...active])
+      await Promise.allSettled(active.values())
       clearTimeout(timer)
     },
   }

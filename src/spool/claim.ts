@@ -23,6 +23,8 @@ export type ClaimedRecipient = {
   readonly attempts: number
   readonly stepAttempts: number
   readonly delayNoticed: boolean
+  /** An earlier attempt ended in doubt (RFC 1047): the next hop may have it already. */
+  readonly inDoubt: boolean
   /** An operator wants it returned to its sender. */
   readonly returning: boolean
   readonly fence: number
@@ -49,13 +51,20 @@ export type Opened =
   | { readonly kind: 'content'; readonly fileKey: Buffer; readonly payloadSha256: string; readonly open: () => Readable }
   | { readonly kind: 'damaged'; readonly text: string }
 
-/** Claim up to `limit` groups that are due; each claim raises the fence, so that an older one cannot settle any more. */
-export async function claimGroups({ db, clock }: SpoolParts, limit: number): Promise<Group[]> {
+/** Names a group while it is under way. */
+export const groupKey = ({ message, domain }: { readonly message: string; readonly domain: string }): string => `${message} ${domain}`
+
+/**
+ * Claim up to `limit` groups that are due; each claim raises the fence, so that an older one cannot settle any more. `underway`: groups that
+ * this process still attempts; they are left alone also when their claim has lapsed because the clock jumped or the machine slept.
+ */
+export async function claimGroups({ db, clock }: SpoolParts, limit: number, underway: ReadonlySet<string> = new Set()): Promise<Group[]> {
   const now = clock()
-  const due = await db.read<{ message: string; domain: string }>(sql`
+  const found = await db.read<{ message: string; domain: string }>(sql`
     SELECT message, domain, MIN(next_attempt_at) AS due FROM recipient
     WHERE state = 'waiting' AND next_attempt_at <= ${now} AND claimed_until <= ${now}
-    GROUP BY message, domain ORDER BY due LIMIT ${limit}`)
+    GROUP BY message, domain ORDER BY due LIMIT ${limit + underway.size}`)
+  const due = found.filter((group) => !underway.has(groupKey(group))).slice(0, limit)
   if (due.length === 0) return []
   const answers = await db.write(
     ...due.flatMap(({ message, domain }) => [
@@ -156,6 +165,7 @@ type RecipientRow = {
   step_since: number | null
   attempts: number
   step_attempts: number
+  reason: string | null
   delay_noticed: number
   request: string | null
   fence: number
@@ -191,6 +201,7 @@ const readRecipient = (row: RecipientRow): ClaimedRecipient => ({
   attempts: row.attempts,
   stepAttempts: row.step_attempts,
   delayNoticed: row.delay_noticed === 1,
+  inDoubt: row.reason === 'in-doubt',
   returning: row.request === 'bounce',
   fence: row.fence,
 })

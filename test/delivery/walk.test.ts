@@ -24,6 +24,7 @@ const recipient = (id: string, more: Partial<ClaimedRecipient> = {}): ClaimedRec
   attempts: 0,
   stepAttempts: 0,
   delayNoticed: false,
+  inDoubt: false,
   returning: false,
   fence: 1,
   ...more,
