@@ -1,10 +1,15 @@
 /** The portal in a real Chromium, at the widths of a phone and a desk, with JavaScript and without. */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
-import { mail, scriptsEverywhere } from '../web/portal/reading/hostile.ts'
+import { contentHeaders } from '../../src/web/portal/headers.ts'
+import { wordsFor } from '../../src/web/portal/messages/language.ts'
+import { createViews } from '../../src/web/portal/views.ts'
+import { hostileHtml, mail, scriptsEverywhere } from '../web/portal/reading/hostile.ts'
 import { createBrowser, type Letter, openLetter, startWorld, type World } from '../web/portal/world.ts'
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -86,6 +91,7 @@ test('a letter is read with the keyboard alone', { skip }, async () => {
     await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
     await page.waitForURL(/\/c\//)
+    await page.locator('#code:focus').waitFor()
     await page.keyboard.type(await world.code(letter.address, 1))
     await page.keyboard.press('Enter')
     await page.waitForURL(/\/letter\//)
@@ -149,6 +155,36 @@ test('a hostile letter runs no script, asks no other host, and reaches nothing o
     assert.deepEqual(refused, [])
     assert.equal(await page.evaluate('window.origin'), 'null')
   })
+})
+
+test('the second wall holds alone: hostile HTML that nobody sanitised runs no script and asks no other host', { skip }, async () => {
+  const views = createViews('Rheinland Klinik')
+  const document = views.content(Object.values(hostileHtml).join('\n<hr>\n'), 'x', wordsFor('en'))
+  const server = createServer((_request, response) =>
+    response.writeHead(200, { 'content-type': 'text/html', ...contentHeaders(views) }).end(document),
+  )
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  try {
+    await withContext({}, async (context) => {
+      const asked: string[] = []
+      await context.route('**/*', (route) => {
+        asked.push(route.request().url())
+        return route.request().url() === `${origin}/` ? route.continue() : route.abort()
+      })
+      const page = await context.newPage()
+      page.on('dialog', (dialog) => {
+        asked.push(`dialog ${dialog.message()}`)
+        return dialog.dismiss()
+      })
+      await page.goto(`${origin}/`)
+      await page.waitForTimeout(500)
+      assert.deepEqual(asked, [`${origin}/`])
+    })
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
 })
 
 test('a link in a letter opens an ordinary window of its own that does not know where it came from', { skip }, async () => {

@@ -1,5 +1,6 @@
 /** The opened letter: its page, its content in a frame of its own, its files, and the whole as .eml. */
 import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Request, type Response, Router } from 'express'
 import type { OpenedLetter } from '../../methods/escrow/vault.ts'
@@ -10,6 +11,7 @@ import { type Parts, senderOf } from './parts.ts'
 import type { LetterContent, LetterFile } from './reading/content.ts'
 import { attachmentDisposition, safeFileName, visible } from './reading/file-name.ts'
 import { linkify } from './reading/linkify.ts'
+import { partOf } from './reading/part.ts'
 import type { LetterBody } from './views.ts'
 
 type Open = {
@@ -41,7 +43,7 @@ export function letterPages(parts: Parts): Router {
 
   opened('/letter/:session', async ({ request, response, session, cookie, opened: letter }) => {
     const { outside } = letter
-    const content = await reader.letter(keyOf(cookie), letter)
+    const content = await reader.letter(keyOf(cookie), letter.content)
     const words = answers.words(request, outside.language)
     const subject = visible(letter.subject)
     const body = bodyOf(content, request.query.view === 'text')
@@ -56,7 +58,7 @@ export function letterPages(parts: Parts): Router {
   })
 
   opened('/letter/:session/content', async ({ request, response, cookie, opened: letter }) => {
-    const content = await reader.letter(keyOf(cookie), letter)
+    const content = await reader.letter(keyOf(cookie), letter.content)
     if (content === 'unreadable' || content.html === null) return answers.error({ request, response, status: 404 }, 'notFound')
     const words = answers.words(request, letter.outside.language)
     response.set(contentHeaders(views))
@@ -66,24 +68,30 @@ export function letterPages(parts: Parts): Router {
     )
   })
 
-  opened('/letter/:session/file/:number', async ({ request, response, opened: letter }) => {
-    const number = String(request.params.number)
-    const file = /^\d{1,4}$/.test(number) ? await reader.file(letter, Number(number)) : 'no-such-file'
-    if (typeof file === 'string') return answers.error({ request, response, status: 404 }, 'notFound')
-    response.set(downloadHeaders(attachmentDisposition(file.name), file.bytes.length))
-    response.end(request.method === 'HEAD' ? undefined : file.bytes)
+  opened('/letter/:session/file/:number', async ({ request, response, cookie, opened: letter }) => {
+    const content = await reader.letter(keyOf(cookie), letter.content)
+    const file = content === 'unreadable' ? undefined : content.files.find(({ number }) => String(number) === request.params.number)
+    if (file === undefined) return answers.error({ request, response, status: 404 }, 'notFound')
+    return download({ request, response }, file.name, file.size, () => partOf(letter.content(), file.number))
   })
 
   opened('/letter/:session/letter.eml', async ({ request, response, opened: letter }) => {
     const words = answers.words(request, letter.outside.language)
     const name = safeFileName(visible(letter.subject, 80)) || words.t.letter.noSubject
-    response.set(downloadHeaders(attachmentDisposition(`${name}.eml`), letter.size))
-    if (request.method === 'HEAD') return void response.end()
-    // A download that breaks off, on either side, ends the connection: the browser must not take half a letter for a whole one.
-    await pipeline(letter.content(), response).catch((error: unknown) =>
-      parts.log.warn({ err: error }, 'the download of a letter broke off'),
-    )
+    return download({ request, response }, `${name}.eml`, letter.size, letter.content)
   })
+
+  const download = async (
+    { request, response }: Pick<Open, 'request' | 'response'>,
+    name: string,
+    size: number,
+    content: () => Readable,
+  ) => {
+    response.set(downloadHeaders(attachmentDisposition(name), size))
+    if (request.method === 'HEAD') return void response.end()
+    // A download that breaks off, on either side, ends the connection: the browser must not take half a file for a whole one.
+    await pipeline(content(), response).catch((error: unknown) => parts.log.warn({ err: error }, 'a download broke off'))
+  }
 
   router.post('/letter/:session/close', async (request, response) => {
     const { session } = request.params

@@ -21,15 +21,16 @@ export type LetterContent = {
 export type Person = { readonly name: string; readonly address: string }
 
 /** `type` is the declared MIME type, application/octet-stream when it is no proper one. */
-export type LetterFile = { readonly number: number; readonly name: string; readonly type: string; readonly size: number }
+export type LetterFile = {
+  /** As walk.ts numbers parts. */ readonly number: number
+  readonly name: string
+  readonly type: string
+  readonly size: number
+}
 
-/** What the worker is asked and what it answers; `bytes` are transferred, not copied. */
-export type Job =
-  | { readonly kind: 'letter'; readonly bytes: ArrayBuffer }
-  | { readonly kind: 'file'; readonly bytes: ArrayBuffer; readonly number: number }
+/** What the worker is asked, a mail without its files (skeleton.ts), and what it answers. `bytes` are transferred, not copied. */
+export type Job = { readonly bytes: ArrayBuffer; readonly mark: string; readonly sizes: readonly number[]; readonly cut: boolean }
 export type JobAnswer =
   | { readonly kind: 'ready' }
   | { readonly kind: 'letter'; readonly content: LetterContent }
-  | { readonly kind: 'file'; readonly name: string; readonly bytes: ArrayBuffer }
-  | { readonly kind: 'no-such-file' }
   | { readonly kind: 'unreadable'; readonly because: string }

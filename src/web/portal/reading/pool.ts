@@ -4,7 +4,6 @@ import type { Job, JobAnswer } from './content.ts'
 
 const most = 2
 const mostWaiting = 64
-const megabyte = 1024 * 1024
 
 export type Pool = {
   /** Never rejects: too slow, too hungry, too busy or broken is `unreadable`. */
@@ -12,7 +11,7 @@ export type Pool = {
   readonly close: () => Promise<void>
 }
 
-/** `time`: milliseconds a mail of up to 10 MB may take; each further megabyte adds 100. `memory`: MB of heap; bytes of mails lie outside. */
+/** `time`: milliseconds that a mail may take. `memory`: MB of heap; bytes of mails lie outside. */
 export type Limits = { readonly time: number; readonly memory: number }
 
 export const usualLimits: Limits = { time: 2000, memory: 160 }
@@ -54,11 +53,10 @@ export function createPool({ time, memory }: Limits): Pool {
   }
 
   const run = async (job: Job): Promise<JobAnswer> => {
-    const limit = time + Math.max(0, job.bytes.byteLength / megabyte - 10) * 100
     const worker = closed ? undefined : await borrow()
     if (!worker) return { kind: 'unreadable', because: 'busy' }
     worker.postMessage(job, [job.bytes])
-    const answer = await nextAnswer(worker, limit)
+    const answer = await nextAnswer(worker, time)
     if (answer.kind !== 'unreadable') {
       giveBack(worker)
       return answer

@@ -1,6 +1,6 @@
 /** A mail, byte for byte as it was sent, read into what the page shows. Runs in the worker only: its input is hostile. */
 import PostalMime, { type Address, type Attachment, type Email } from 'postal-mime'
-import type { LetterContent, LetterFile, Person } from './content.ts'
+import type { Job, LetterContent, LetterFile, Person } from './content.ts'
 import { safeFileName, visible } from './file-name.ts'
 import { bytesOf, picturesOf } from './pictures.ts'
 import { sanitise, textOf } from './sanitise.ts'
@@ -10,10 +10,14 @@ const textLimit = 512 * 1024
 const mostFiles = 200
 const mostAddresses = 100
 
-/** Reads the whole mail; throws what postal-mime throws when its limits are met. */
-export async function readLetter(bytes: ArrayBuffer): Promise<LetterContent> {
+/** Reads a mail without its files; throws what postal-mime throws when its limits are met. */
+export async function readLetter({ bytes, mark, sizes, cut }: Job): Promise<LetterContent> {
   const mail = await parse(bytes)
-  const pictures = picturesOf(mail.attachments)
+  const numberOf = ({ description = '' }: Attachment) =>
+    description.startsWith(`${mark}.`) ? Number.parseInt(description.slice(mark.length + 1), 10) : undefined
+  // A picture that was too large to be kept whole is no picture here.
+  const whole = (one: Attachment) => bytesOf(one).byteLength === sizes[numberOf(one) ?? -1]
+  const pictures = picturesOf(mail.attachments.filter(whole))
   const source = mail.html ?? ''
   const tooLong = source.length > htmlLimit
   const safe = sanitise(tooLong ? source.slice(0, htmlLimit) : source, pictures.find)
@@ -27,19 +31,12 @@ export async function readLetter(bytes: ArrayBuffer): Promise<LetterContent> {
     html,
     withheld: html !== null && safe.withheld,
     text: text.slice(0, textLimit).replace(/\r\n?/g, '\n').trimEnd(),
-    shortened: tooLong || text.length > textLimit,
+    shortened: cut || tooLong || text.length > textLimit,
     files: mail.attachments
-      .map((one, number) => ({ one, file: fileOf(one, number) }))
-      .filter(({ one }) => html === null || one.disposition === 'attachment' || !pictures.used.has(one))
+      .filter((one) => html === null || one.disposition === 'attachment' || !pictures.used.has(one))
       .slice(0, mostFiles)
-      .map(({ file }) => file),
+      .flatMap((one, index) => fileOf(one, index + 1, numberOf(one), sizes) ?? []),
   }
-}
-
-/** One attachment by its number in `files`; undefined when there is none. */
-export async function readFile(bytes: ArrayBuffer, number: number): Promise<{ name: string; bytes: ArrayBuffer } | undefined> {
-  const attachment = (await parse(bytes)).attachments[number]
-  return attachment && { name: fileOf(attachment, number).name, bytes: bytesOf(attachment) }
 }
 
 // A forwarded message stays a file: parsing messages inside messages multiplies memory.
@@ -73,9 +70,12 @@ const endings: Record<string, string> = {
   'message/rfc822': '.eml',
 }
 
-function fileOf(attachment: Attachment, number: number): LetterFile {
+/** `position` counts from 1, for a file without a name. */
+function fileOf(attachment: Attachment, position: number, number: number | undefined, sizes: readonly number[]): LetterFile | undefined {
+  const size = number === undefined ? undefined : sizes[number]
+  if (number === undefined || size === undefined) return undefined
   const declared = attachment.mimeType
   const type = /^[a-z0-9][\w.+-]{0,60}\/[a-z0-9][\w.+-]{0,90}$/i.test(declared) ? declared : 'application/octet-stream'
-  const name = safeFileName(attachment.filename ?? '') || `${number + 1}${endings[type] ?? ''}`
-  return { number, name, type, size: bytesOf(attachment).byteLength }
+  const name = safeFileName(attachment.filename ?? '') || `${position}${endings[type] ?? ''}`
+  return { number, name, type, size }
 }

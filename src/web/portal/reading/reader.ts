@@ -1,73 +1,81 @@
 /** Reads opened letters for the pages, and remembers what it made of them while they are read. */
 import type { Readable } from 'node:stream'
 import type { JobAnswer, LetterContent } from './content.ts'
-import { createPool, type Limits, usualLimits } from './pool.ts'
-
-/** A letter as the vault hands it out; `size` in bytes. */
-export type Opened = { readonly size: number; readonly content: () => Readable }
+import { createPool, type Limits, type Pool, usualLimits } from './pool.ts'
+import { skeletonOf } from './skeleton.ts'
 
 export type Reader = {
-  /** `key` names the session; an answer is kept under it until `forget`, 30 idle minutes, or until others need the room. */
-  readonly letter: (key: string, opened: Opened) => Promise<LetterContent | 'unreadable'>
-  readonly file: (opened: Opened, number: number) => Promise<{ name: string; bytes: Buffer } | 'unreadable' | 'no-such-file'>
+  /**
+   * What the page shows of a mail. `key` names the session; the answer is kept under it until `forget`, 30 idle minutes, or until others
+   * need the room.
+   */
+  readonly letter: (key: string, content: () => Readable) => Promise<LetterContent | 'unreadable'>
   readonly forget: (key: string) => void
   readonly close: () => Promise<void>
 }
 
 const room = 64 * 1024 * 1024
 const idle = 30 * 60_000
+/** Mails being read at once: each needs up to 16 MB. */
+const atOnce = 3
+const mostWaiting = 100
 
 /** `clock` in milliseconds; `report` hears why a mail could not be read, in a word. */
 export function createReader(parts: { clock: () => number; report: (because: string) => void; limits?: Limits }): Reader {
   const pool = createPool(parts.limits ?? usualLimits)
+  const turns = createTurns(atOnce, mostWaiting)
   const kept = createShelf(parts.clock)
   const pending = new Map<string, Promise<LetterContent | 'unreadable'>>()
 
-  const read = async (key: string, opened: Opened): Promise<LetterContent | 'unreadable'> => {
-    const bytes = await collect(opened)
-    const answer: JobAnswer = bytes ? await pool.run({ kind: 'letter', bytes }) : { kind: 'unreadable', because: 'content damaged' }
-    if (answer.kind === 'letter') {
+  const read = async (key: string, content: () => Readable): Promise<LetterContent | 'unreadable'> => {
+    const answer = await turns(() => parse(pool, content))
+    if (answer?.kind === 'letter') {
       kept.put(key, answer.content)
       return answer.content
     }
-    parts.report(answer.kind === 'unreadable' ? answer.because : answer.kind)
+    parts.report(answer?.kind === 'unreadable' ? answer.because : 'busy')
     return 'unreadable'
   }
 
-  const letter = (key: string, opened: Opened) => {
+  const letter = (key: string, content: () => Readable) => {
     const known = kept.get(key)
     if (known) return Promise.resolve(known)
-    const running = pending.get(key) ?? read(key, opened).finally(() => pending.delete(key))
+    const running = pending.get(key) ?? read(key, content).finally(() => pending.delete(key))
     pending.set(key, running)
     return running
   }
 
-  const file = async (opened: Opened, number: number) => {
-    const bytes = await collect(opened)
-    const answer: JobAnswer = bytes ? await pool.run({ kind: 'file', bytes, number }) : { kind: 'unreadable', because: 'content damaged' }
-    if (answer.kind === 'file') return { name: answer.name, bytes: Buffer.from(answer.bytes) }
-    if (answer.kind === 'unreadable') parts.report(answer.because)
-    return answer.kind === 'no-such-file' ? 'no-such-file' : 'unreadable'
-  }
-
-  return { letter, file, forget: kept.remove, close: pool.close }
+  return { letter, forget: kept.remove, close: pool.close }
 }
 
-/** The content in one piece of memory that can be handed to a worker; undefined when it breaks or is not of the size it should be. */
-async function collect(opened: Opened): Promise<ArrayBuffer | undefined> {
-  const memory = new ArrayBuffer(opened.size)
-  const bytes = new Uint8Array(memory)
-  let at = 0
+async function parse(pool: Pool, content: () => Readable): Promise<JobAnswer> {
   try {
-    for await (const chunk of opened.content() as AsyncIterable<Buffer>) {
-      if (at + chunk.length > bytes.length) return undefined
-      bytes.set(chunk, at)
-      at += chunk.length
-    }
+    const skeleton = await skeletonOf(content())
+    return skeleton ? await pool.run(skeleton) : { kind: 'unreadable', because: 'too many parts' }
   } catch {
-    return undefined
+    // What the vault stored was altered, or the disk fails: its own log says which.
+    return { kind: 'unreadable', because: 'content damaged' }
   }
-  return at === bytes.length ? memory : undefined
+}
+
+/** Runs at most so many at once; undefined for one that would be too far back in the queue. */
+function createTurns(most: number, mostWaiting: number) {
+  const waiting: (() => void)[] = []
+  let running = 0
+  return async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+    if (running >= most) {
+      if (waiting.length >= mostWaiting) return undefined
+      await new Promise<void>((resolve) => waiting.push(resolve))
+    } else running += 1
+    try {
+      return await work()
+    } finally {
+      // The turn is handed on, or ends.
+      const next = waiting.shift()
+      if (next) next()
+      else running -= 1
+    }
+  }
 }
 
 type Shelf = {

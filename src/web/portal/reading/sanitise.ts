@@ -35,7 +35,9 @@ export function textOf(sanitised: string): string {
     .replace(/<\/t[dh]>/g, '\t')
     .replace(/<[^>]*>/g, '')
     .replace(/&(amp|lt|gt|quot);/g, (_all, name: keyof typeof entities) => entities[name])
-    .replace(/[ \t]*\n[ \t]*/g, '\n')
+    .split('\n')
+    .map((line) => line.trim())
+    .join('\n')
     .replace(/\n{3,}/g, '\n\n')
     .trim()
 }
