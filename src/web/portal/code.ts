@@ -49,7 +49,7 @@ export function codePages(parts: Parts): Router {
     if (entered.kind === 'lost') return lost(request, response)
     if (entered.kind === 'wrong') failures.count(request)
     if (entered.kind !== 'open') return back(entered.kind)
-    if (entered.session !== session) cookies.clear(response, session)
+    if (entered.session !== session) cookies.clear(request, response, session)
     cookies.set(request, response, entered.session, entered.cookie)
     // The reading is recorded here, by a POST, so that the GET of the letter changes nothing.
     await vault.read(entered.cookie)

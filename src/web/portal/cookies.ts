@@ -8,7 +8,8 @@ export type Cookies = {
   /** The cookie of this session, undefined when the browser brought none. */
   readonly read: (request: Request, session: string) => string | undefined
   readonly set: (request: Request, response: Response, session: string, value: string) => void
-  readonly clear: (response: Response, session: string) => void
+  /** Asks the browser to forget it, when it has it. */
+  readonly clear: (request: Request, response: Response, session: string) => void
 }
 
 /** With https the `__Host-` prefix and Secure (RFC 6265bis §4.1.3.2); without both only on plain-http loopback, where they cannot work. */
@@ -24,7 +25,9 @@ export function createCookies(https: boolean): Cookies {
       for (const name of others.slice(0, Math.max(0, others.length - mostLetters + 1))) remove(response, name)
       response.append('Set-Cookie', `${prefix}${session}=${value}; Max-Age=${twelveHours}${attributes}`)
     },
-    clear: (response, session) => void remove(response, prefix + session),
+    clear: (request, response, session) => {
+      if (cookiesOf(request).has(prefix + session)) remove(response, prefix + session)
+    },
   }
 }
 
@@ -33,5 +36,6 @@ function cookiesOf(request: Request): Map<string, string> {
     const at = pair.indexOf('=')
     return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()] as const
   })
-  return new Map(pairs.filter(([name]) => name !== ''))
+  // Session ids come from the URL into cookie names: only what is a name in full counts (RFC 6265 §4.1.1).
+  return new Map(pairs.filter(([name]) => /^[\w-]+$/.test(name)))
 }

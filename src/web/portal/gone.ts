@@ -36,7 +36,7 @@ export function lostAnswer({ answers, cookies }: Parts): (request: Request, resp
   return (request, response) => {
     const words = answers.words(request)
     const { title, text, next } = words.t.gone.lost
-    cookies.clear(response, String(request.params.session))
+    cookies.clear(request, response, String(request.params.session))
     return answers.plain({ request, response, status: 403 }, words, { title, paragraphs: [text, next] })
   }
 }

@@ -101,7 +101,7 @@ export function letterPages(parts: Parts): Router {
       reader.forget(keyOf(cookie))
       await vault.leave(cookie)
     }
-    cookies.clear(response, session)
+    cookies.clear(request, response, session)
     return response.redirect(303, '/closed')
   })
 

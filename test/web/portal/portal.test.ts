@@ -263,6 +263,15 @@ test('another browser, a stale cookie and an ended session are led back to the l
   assert.equal((await browser.get(page.path)).status, 403)
 })
 
+test('a session id made up in a URL writes no cookie', async () => {
+  for (const path of ['/c/a%3Db%3B%20Path%3D%2F', '/c/a%0d%0aX-Evil:%201', '/letter/__proto__', '/c/none']) {
+    const answer = await browse().get(path)
+    assert.equal(answer.status, 403, path)
+    assert.equal(answer.headers.get('set-cookie'), null, path)
+    assert.equal(answer.headers.get('x-evil'), null, path)
+  }
+})
+
 test('the .eml is the message byte for byte, and files are only ever saved', async () => {
   const content = text('Downloads "2"\u202Efdp', [
     'Content-Type: multipart/mixed; boundary=b',
@@ -401,7 +410,8 @@ test('an unknown link is a plain page, and too many of them from one address mus
   assert.equal(unknown.status, 404)
   assert.match(unknown.text, /do not know this link/)
   let last = unknown
-  for (let i = 0; i < 61; i++) last = await browser.get('/m/0123456789abcdefghjkmnpqrstvwxyz')
+  // No proxy is trusted: what a client says of its address changes nothing.
+  for (let i = 0; i < 61; i++) last = await browser.get('/m/0123456789abcdefghjkmnpqrstvwxyz', { 'x-forwarded-for': `192.0.2.${i}` })
   assert.equal(last.status, 429)
   assert.equal(last.headers.get('retry-after'), '600')
   assert.equal((await browser.get(`/m/${letter.secret}`)).status, 200)
