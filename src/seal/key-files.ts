@@ -27,6 +27,17 @@ export async function prepareKeyFolder(folder: string): Promise<void> {
  * Reads at once: it is one line, and rarely needed.
  */
 export function readKeyFile(folder: string, name: string, prefix: string): Buffer | undefined {
+  const text = readSecretText(folder, name)
+  if (text === undefined) return undefined
+  const secret = decodeBech32(prefix, text.trim())
+  if (secret?.length === 32) return secret
+  throw new KeyFileBroken(
+    `The key file ${join(folder, name)} is damaged: it holds no ${prefix.toUpperCase()}1… key. Restore it from a backup, or, if all that it sealed may be lost, move it away.`,
+  )
+}
+
+/** The text of a key file of any form, refused when others may read it; undefined when there is no such file. */
+export function readSecretText(folder: string, name: string): string | undefined {
   const path = join(folder, name)
   const file = openExisting(path)
   if (file === undefined) return undefined
@@ -34,11 +45,7 @@ export function readKeyFile(folder: string, name: string, prefix: string): Buffe
     const state = fstatSync(file)
     if (!state.isFile()) throw new KeyFileBroken(`${path} should be a key file, but is no plain file. Move it away.`)
     refuseOthers(state.mode, `key file ${path}`, `chmod 600 ${path}`)
-    const secret = decodeBech32(prefix, readFileSync(file, 'latin1').trim())
-    if (secret?.length === 32) return secret
-    throw new KeyFileBroken(
-      `The key file ${path} is damaged: it holds no ${prefix.toUpperCase()}1… key. Restore it from a backup, or, if all that it sealed may be lost, move it away.`,
-    )
+    return readFileSync(file, 'latin1')
   } finally {
     closeSync(file)
   }
@@ -49,14 +56,20 @@ export function readKeyFile(folder: string, name: string, prefix: string): Buffe
  * all processes use the same.
  */
 export async function makeKeyFile(folder: string, name: string, prefix: string, secret: Buffer): Promise<Buffer> {
-  const unfinished = join(folder, `.new-${randomBytes(4).toString('hex')}-${name}`)
-  await writeSynced(unfinished, `${encodeBech32(prefix, secret).toUpperCase()}\n`, 'wx')
-  const won = await linked(unfinished, join(folder, name))
-  await rm(unfinished)
-  await syncFolder(folder)
+  const won = await makeSecretText(folder, name, `${encodeBech32(prefix, secret).toUpperCase()}\n`)
   const stored = won ? secret : readKeyFile(folder, name, prefix)
   if (!stored) throw new KeyFileBroken(`The key file ${join(folder, name)} disappeared while it was being made. Start again.`)
   return stored
+}
+
+/** Store a secret of any form in a new file of mode 0600, safe from a power cut when this resolves. False when the name is taken. */
+export async function makeSecretText(folder: string, name: string, text: string): Promise<boolean> {
+  const unfinished = join(folder, `.new-${randomBytes(4).toString('hex')}-${name}`)
+  await writeSynced(unfinished, text, 'wx')
+  const won = await linked(unfinished, join(folder, name))
+  await rm(unfinished)
+  await syncFolder(folder)
+  return won
 }
 
 /**
