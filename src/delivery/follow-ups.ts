@@ -1,5 +1,6 @@
 /** What a settlement sets off: DSNs to the sender, and the next state of the letter whose notice or code this was. */
 import type { Header } from '../mail/header.ts'
+import type { Evidence } from '../mail/outcome.ts'
 import type { Plan } from '../mail/plan.ts'
 import { codeSettled, noticeSettled } from '../methods/escrow/settled.ts'
 import type { Group } from '../spool/claim.ts'
@@ -21,13 +22,12 @@ export async function followUps(
   settlements: readonly Settlement[],
   header: Header,
 ): Promise<FollowUps> {
-  const letters = await letterStatements(parts, group, endings)
   const failed = endings.filter(({ outcome, recipient }) => outcome.kind === 'failed' && wants(recipient.notify, 'FAILURE'))
   const succeeded = endings.filter(
-    ({ outcome, recipient }) =>
-      outcome.kind === 'delivered' && recipient.notify.includes('SUCCESS') && outcome.evidence.dsnRelayed !== true,
+    ({ outcome, recipient }) => outcome.kind === 'delivered' && recipient.notify.includes('SUCCESS') && !passedOn(outcome.evidence),
   )
   const late = endings.filter((ending) => isLate(parts, group, ending))
+  const letters = await letterStatements(parts, group, endings, late)
   const reports = await Promise.all([
     report(parts, group, 'failed', failed, header),
     report(parts, group, 'delivered', succeeded, header),
@@ -41,6 +41,9 @@ export async function followUps(
     statements: [...letters, ...reports.flat()],
   }
 }
+
+/** RFC 3461 §5.2.2: a next hop that offers DSN was given NOTIFY, and reports itself. */
+const passedOn = ({ dsn }: Evidence): boolean => dsn === true
 
 /** RFC 3461 §4.1: without NOTIFY, failures and delays are told. */
 const wants = (notify: readonly string[], what: 'FAILURE' | 'DELAY'): boolean => notify.length === 0 || notify.includes(what)
@@ -66,9 +69,8 @@ async function report(
     message,
     header,
     recipients: endings.map((ending) => reported(parts, ending)),
-    redactSubject: endings.some(({ plan }) =>
-      plan.steps.some(({ method }) => method !== 'tls' && method !== 'opportunistic' && method !== 'bounce'),
-    ),
+    // Only a plan that lets the message travel unencrypted lets its subject do so.
+    redactSubject: endings.some(({ plan }) => !plan.steps.some(({ method }) => method === 'opportunistic')),
   })
 }
 
@@ -81,7 +83,14 @@ const reported = ({ settings }: DeliveryParts, { recipient, outcome }: Planned):
   patience: outcome.kind === 'deferred' ? (outcome.retry.until ?? settings['retry.lifetime']) : 0,
 })
 
-async function letterStatements(parts: DeliveryParts, { message }: Group, endings: readonly Planned[]): Promise<readonly Statement[]> {
+async function letterStatements(
+  parts: DeliveryParts,
+  { message }: Group,
+  endings: readonly Planned[],
+  late: readonly Planned[],
+): Promise<readonly Statement[]> {
+  const waiting = message.kind === 'notice' ? late[0] : undefined
+  if (waiting !== undefined && message.about !== undefined) return reportNotice(parts, message.about, 'delayed', reported(parts, waiting))
   const ended = endings.find(({ outcome }) => outcome.kind !== 'deferred')
   if (ended === undefined || message.about === undefined) return []
   const { outcome } = ended
@@ -95,11 +104,25 @@ async function letterStatements(parts: DeliveryParts, { message }: Group, ending
   if (message.kind === 'code') return codeSettled(message.id, result)
   if (message.kind !== 'notice') return []
   const statements = noticeSettled(result)
-  return result.delivered ? statements : [...statements, ...(await reportLostNotice(parts, result.letter, result.text))]
+  if (result.delivered) return statements
+  return [...statements, ...(await reportNotice(parts, result.letter, 'failed', { status: '5.4.7', text: result.text, patience: 0 }))]
 }
 
-/** A notice that nobody takes: the letter is shredded, unless it was opened already, and its sender hears of it like of any bounce. */
-async function reportLostNotice(parts: DeliveryParts, letter: string, why: string): Promise<readonly Statement[]> {
+const noticeWords = {
+  failed: 'the notice of the letter could not be delivered, so the letter was destroyed',
+  delayed: 'the letter is sealed here, but the notice with its link could not be delivered yet',
+} as const
+
+/**
+ * Its sender hears of a letter whose notice waits, and of one that nobody takes, like of any delay and bounce. A lost notice shreds the letter,
+ * unless it was opened already.
+ */
+async function reportNotice(
+  parts: DeliveryParts,
+  letter: string,
+  kind: 'failed' | 'delayed',
+  { status, text, patience }: Pick<Reported, 'status' | 'text' | 'patience'>,
+): Promise<readonly Statement[]> {
   const { db } = parts.spoolParts
   const [about] = await db.read<{
     id: string
@@ -112,9 +135,10 @@ async function reportLostNotice(parts: DeliveryParts, letter: string, why: strin
   }>(sql`
     SELECT message.id, message.reverse_path, message.message_id, message.accepted_at, message.envid, letter.address, recipient.notify
     FROM letter JOIN message ON message.id = letter.message JOIN recipient ON recipient.id = letter.recipient WHERE letter.id = ${letter} AND letter.state = 'waiting'`)
-  if (about === undefined || about.reverse_path === '' || !wants(about.notify === '' ? [] : about.notify.split(','), 'FAILURE')) return []
+  if (about === undefined || about.reverse_path === '') return []
+  if (!wants(about.notify === '' ? [] : about.notify.split(','), kind === 'failed' ? 'FAILURE' : 'DELAY')) return []
   return reportToSender(parts, {
-    kind: 'failed',
+    kind,
     message: {
       id: about.id,
       reversePath: about.reverse_path,
@@ -122,15 +146,7 @@ async function reportLostNotice(parts: DeliveryParts, letter: string, why: strin
       envelope: about.envid === null ? {} : { envid: about.envid },
     },
     header: [{ name: 'Message-ID', value: about.message_id, raw: Buffer.from(`Message-ID: ${about.message_id}\r\n`) }],
-    recipients: [
-      {
-        address: about.address,
-        status: '5.4.7',
-        text: `the notice of the letter could not be delivered, so the letter was destroyed: ${why}`,
-        evidence: {},
-        patience: 0,
-      },
-    ],
+    recipients: [{ address: about.address, status, text: `${noticeWords[kind]}: ${text}`, evidence: {}, patience }],
     redactSubject: true,
   })
 }

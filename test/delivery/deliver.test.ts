@@ -181,3 +181,75 @@ test('a doubt is remembered over other deferrals', async () => {
   await deliver()
   assert.equal((await stateOf(address)).state, 'bounced')
 })
+
+/** A letter whose notice waits in the queue. */
+async function acceptNotice(): Promise<void> {
+  const id = await accept([{ address: 'escrow@lab.example' }])
+  world.answers.escrow = (ids) => new Map(ids.map((one) => [one, { outcome: delivered, state: 'letter-waiting' }]))
+  await deliver()
+  const notice = world.parts.spool.draft({
+    ...{ kind: 'notice', about: 'letter-1', messageId: '<2@gate>', headerFrom: 'letters@org.example' },
+    envelope: {
+      ...{ reversePath: 'letters@org.example', body: '7bit', smtpUtf8: false },
+      recipients: [{ address: 'notice@lab.example', notify: [], bcc: false }],
+    },
+    content: Buffer.from(`Subject: a letter\r\n\r\nhttp://letters.org.example/m/${secret}\r\n`),
+    steps: [{ method: 'notice', options: {} }],
+  })
+  await world.spoolParts.db.write(
+    ...notice.statements,
+    sql`INSERT INTO letter (id, reference, message, recipient, address, sender_address, sender_name, message_id, references_field, proof, label,
+        created_at, expires_at, state)
+      VALUES ('letter-1', 'KJ4F-7Q2M', ${id}, ${`${id}-1`}, 'escrow@lab.example', 's@org.example', '', '<1@org.example>', '', 'code', '',
+        ${world.now}, ${world.now + 86_400_000}, 'waiting')`,
+  )
+}
+const secret = 'k3v9k3v9k3v9k3v9k3v9k3v9k3v9k3v9'
+const later = (reply: string): Outcome => ({
+  ...{ kind: 'deferred', reason: 'remote-temporary', text: `mx answered "${reply}"; we try again`, retry: { then: 'failed' } },
+  evidence: { host: 'mx.lab.example', reply, candidates: [{ row: 'remote-4yz', text: reply }] },
+})
+
+test('the sender hears after an hour that the notice of a letter waits, once', async () => {
+  await acceptNotice()
+  world.answers.notice = all(later('451 try later'))
+  for (let round = 0; round < 3; round++) {
+    await deliver()
+    world.now += 3_700_000
+  }
+  const told = await reports()
+  assert.equal(told.length, 1)
+  assert.match(told[0]?.replaceAll('=\r\n', '') ?? '', /has not been delivered yet to escrow@lab\.example: the letter is sealed here/)
+  assert.equal((await stateOf('notice@lab.example')).state, 'waiting')
+})
+
+test('a link that a filter quotes when it refuses a notice rests nowhere in the database', async () => {
+  await acceptNotice()
+  world.answers.notice = all(later(`451 4.7.1 blocked: http%3A%2F%2Fletters.org.example%2Fm%2F${secret} is listed`))
+  await deliver()
+  assert.match((await stateOf('notice@lab.example')).last_reply, /451 4\.7\.1 blocked: .*•••/)
+  const tables = ['recipient', 'decision', 'audit', 'letter']
+  const rows = await Promise.all(tables.map((table) => world.spoolParts.db.read({ text: `SELECT * FROM ${table}`, values: [] })))
+  assert.equal(JSON.stringify(rows).includes(secret), false)
+})
+
+test('a success report asked for is written by us, unless the next hop took the wish over', async () => {
+  await accept([
+    { address: 'far@a.example', notify: ['SUCCESS'] },
+    { address: 'near@b.example', notify: ['SUCCESS'] },
+  ])
+  world.answers.far = all({ ...delivered, evidence: { dsn: true } })
+  world.answers.near = all({ ...delivered, evidence: { dsn: false } })
+  await deliver()
+  const told = await reports()
+  assert.deepEqual([told.length, told[0]?.includes('near@b.example')], [1, true])
+})
+
+test('a report shows the subject only where the plan lets the message travel unencrypted', async () => {
+  await accept([{ address: 'tls@a.example' }, { address: 'tls-opportunistic@b.example' }])
+  world.answers.tls = all({ kind: 'failed', reason: 'recipient-refused', status: '5.1.1', text: 'unknown', evidence: {} })
+  await deliver()
+  const told = (await reports()).map((report) => report.replaceAll('=\r\n', ''))
+  const shown = (address: string) => told.find((report) => report.includes(address))?.includes('pay Max 5000')
+  assert.deepEqual([shown('tls@a.example'), shown('tls-opportunistic@b.example')], [false, true])
+})
