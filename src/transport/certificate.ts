@@ -28,21 +28,33 @@ export type Peer = {
   readonly spki: string | undefined
 }
 
-/** Read the certificate of a finished handshake. `host` is for the texts. */
+/** Read the certificate of a finished handshake. `host` is for the texts. What cannot be read proves nothing. */
 export function readPeer(socket: TLSSocket, host: string, trust: Trust, now: number): Peer {
-  const sent = sentChain(socket)
-  const leaf = sent[0]
-  if (!leaf)
-    return { chain: { kind: 'untrusted', text: `${host} showed no certificate` }, facts: null, names: () => false, spki: undefined }
-  return {
-    chain: judgeChain(socket, sent, host, trust, now),
-    facts: factsOf(leaf),
-    names: (name) => certificateNames(leaf, name),
-    spki: createHash('sha256')
-      .update(leaf.publicKey.export({ type: 'spki', format: 'der' }))
-      .digest('hex'),
+  try {
+    const sent = sentChain(socket)
+    return sent[0] ? readLeaf(sent[0], sent, socket, host, trust, now) : nothing(`${host} showed no certificate`)
+  } catch (error) {
+    return nothing(`certificate of ${host} cannot be read (${error instanceof Error ? error.message : String(error)})`)
   }
 }
+
+const nothing = (text: string): Peer => ({ chain: { kind: 'untrusted', text }, facts: null, names: () => false, spki: undefined })
+
+const readLeaf = (
+  leaf: X509Certificate,
+  sent: readonly X509Certificate[],
+  socket: TLSSocket,
+  host: string,
+  trust: Trust,
+  now: number,
+): Peer => ({
+  chain: judgeChain(socket, sent, host, trust, now),
+  facts: factsOf(leaf),
+  names: (name) => certificateNames(leaf, name),
+  spki: createHash('sha256')
+    .update(leaf.publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex'),
+})
 
 /** RFC 9525 §6.3: the common name never counts; an IP address needs an iPAddress name. */
 export function certificateNames(certificate: X509Certificate, host: string): boolean {

@@ -18,10 +18,10 @@ export type Sent =
   | { readonly kind: 'damaged'; readonly row: 'content-damaged' | 'local-fault'; readonly text: string }
 
 /** Dot-stuff and send the content; the wire is unusable afterwards unless the answer is `sent`. Never rejects. */
-export async function sendContent(wire: Wire, content: Readable, { block }: Deadlines): Promise<Sent> {
+export async function sendContent(wire: Wire, open: () => Readable, { block }: Deadlines): Promise<Sent> {
   let stopped: Exclude<Sent, { kind: 'sent' }> | undefined
   try {
-    await pipeline(content, dotStuffing(), async (chunks: AsyncIterable<Buffer>) => {
+    await pipeline(open(), dotStuffing(), async (chunks: AsyncIterable<Buffer>) => {
       for await (const chunk of chunks) {
         stopped = whyStop(wire) ?? (await write(wire, chunk, block))
         if (stopped) return

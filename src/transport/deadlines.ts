@@ -17,6 +17,8 @@ export type Deadlines = {
   readonly finalDot: number
   /** Whole reply to QUIT. */
   readonly quit: number
+  /** Everything over one connection: each phase may be just in time, a hundred of them may not. */
+  readonly whole: number
 }
 
 const second = 1000
@@ -33,4 +35,5 @@ export const deadlines: Deadlines = {
   block: 3 * minute,
   finalDot: 10 * minute,
   quit: 5 * second,
+  whole: 60 * minute,
 }

@@ -17,14 +17,18 @@ export function openSocket({ host, address, port }: Candidate, { sources, deadli
     const socket = connectTcp({ host: address, port, ...(localAddress && { localAddress }) })
     const give = (text: string) => {
       clearTimeout(timer)
+      signal.removeEventListener('abort', stop)
       socket.removeAllListeners().on('error', () => undefined)
       socket.destroy()
       resolve({ kind: 'unreachable', text: `${host} (${address}:${port}): ${text}` })
     }
+    const stop = () => give('the attempt was stopped')
     const timer = setTimeout(() => give('the connection timed out'), deadline)
+    signal.addEventListener('abort', stop, { once: true })
     socket.on('error', (error) => give(describeError(error)))
     socket.on('connect', () => {
       clearTimeout(timer)
+      signal.removeEventListener('abort', stop)
       socket.removeAllListeners('error').removeAllListeners('connect')
       // Commands are small and answered at once: waiting to fill a packet (Nagle) only costs time.
       socket.setNoDelay(true)

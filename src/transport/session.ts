@@ -109,7 +109,7 @@ export async function openSession<N extends ChannelNeed>(
   const connected = await openSocket(candidate, { sources: parts.sources, deadline: deadlines.connect, signal })
   if (connected.kind === 'unreachable') return fail('unreachable', connected.text)
   const raw = connected.socket
-  cutOnAbort(raw, signal)
+  cutInTime(raw, signal, deadlines.whole)
   const clear = createWire(raw, raw)
   const stop = (stopped: Stop) => {
     sayGoodbye(clear, deadlines.quit, stopped.polite)
@@ -140,7 +140,7 @@ export async function openSession<N extends ChannelNeed>(
   const again = await sayHello(wire, candidate.host, parts, true)
   if (again.kind === 'stop') {
     sayGoodbye(wire, deadlines.quit, again.polite)
-    return fail(again.row === 'starttls-not-offered' ? 'remote-4yz' : again.row, again.text, { evidence: channelEvidence(channel) })
+    return fail(again.row, again.text, { evidence: channelEvidence(channel) })
   }
   const facts = { candidate, assurance: judged.assurance, identity: judged.identity, channel }
   return { kind: 'session', session: Session.secured(need, wire, again.keywords, facts) }
@@ -162,10 +162,16 @@ export function sayGoodbye(wire: Wire, deadline: number, polite: boolean): void 
 
 type Stop = { readonly row: Row; readonly text: string; readonly status?: string; readonly polite: boolean }
 
-function cutOnAbort(raw: Socket, signal: AbortSignal): void {
+/** The connection ends with the attempt, or when a server that is always just in time has had an hour. */
+function cutInTime(raw: Socket, signal: AbortSignal, whole: number): void {
   const cut = () => raw.destroy()
+  const timer = setTimeout(cut, whole)
   signal.addEventListener('abort', cut, { once: true })
-  raw.once('close', () => signal.removeEventListener('abort', cut))
+  raw.once('close', () => {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', cut)
+  })
+  if (signal.aborted) cut()
 }
 
 async function greet(wire: Wire, host: string, deadline: number): Promise<Stop | undefined> {

@@ -218,7 +218,7 @@ async function deliverContent(
   settled: Map<string, Settled>,
 ): Promise<Transferred> {
   const { host } = session.facts.candidate
-  const sent = await sendContent(session.wire, content.open(), deadlines)
+  const sent = await sendContent(session.wire, content.open, deadlines)
   switch (sent.kind) {
     case 'lost':
       return { settled, trouble: lost(session, sent, 'before the end of the content') }

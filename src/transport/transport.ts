@@ -44,6 +44,8 @@ export type Shipment = {
   readonly size: number
   readonly open: () => Readable
   readonly signal: AbortSignal
+  /** Whether it gets our DKIM signature (signing.ts): what we wrote or re-rendered always, the mail of others where the settings say so. */
+  readonly sign?: 'always' | 'unless-signed'
 }
 
 export type Transport = {

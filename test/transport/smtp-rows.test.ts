@@ -145,3 +145,20 @@ test('what a stranger writes into a reply reaches records without control charac
   const { first } = await world.ship('esc.example', verified)
   assert.match(first.text, /"550 5\.1\.1 \?\[2Jgone\?"/)
 })
+
+test('a server that is always just in time is cut off when its whole time is over', async () => {
+  const slow = await openWorld({}, { whole: 400, command: 5000 })
+  const domain = 'drip.example'
+  let later = 0
+  const partner = await slow.partner(domain, {
+    tls: await slow.authority.issue([`mx.${domain}`]),
+    keywords: [],
+    script: (verb) => (verb === 'RCPT' ? { send: '250 2.1.5 ok\r\n', everyMs: 10 + later++, then: 'go-on' } : undefined),
+  })
+  const started = Date.now()
+  const { first } = await slow.ship(domain, verified, { to: Array.from({ length: 50 }, (_, i) => `r${i}@${domain}`) })
+  await slow.close()
+  assert.equal(first.kind === 'deferred' && first.reason, 'connection-lost')
+  assert.ok(Date.now() - started < 2500)
+  assert.equal(partner.mails.length, 0)
+})
