@@ -15,6 +15,7 @@ import { pathOf, type Settings } from './ops/settings.ts'
 import { plan } from './routing/plan.ts'
 import { describeProblem } from './routing/problem.ts'
 import { type PolicyStore, policyStore } from './routing/store.ts'
+import { openDkimKeys } from './seal/dkim-keys.ts'
 import { openKeyring } from './seal/keyring.ts'
 import type { SpoolParts } from './spool/parts.ts'
 import { createSpool } from './spool/spool.ts'
@@ -24,6 +25,7 @@ import { openDatabase } from './store/open.ts'
 import { takeServingLock } from './store/serving-lock.ts'
 import { createSubmission } from './submission/submission.ts'
 import { createUsers } from './submission/users.ts'
+import { signing } from './transport/signing.ts'
 import { createTransport } from './transport/transport.ts'
 import { createPortal } from './web/portal/portal.ts'
 
@@ -85,7 +87,8 @@ async function compose(
 
   const sequencer = startSequencer(db, { failed: (error) => log.error({ err: error }, 'the audit chain could not be continued') })
   atEnd(() => sequencer.stop())
-  const transport = createTransport({ settings, clock, log })
+  const dkimKeys = openDkimKeys(pathOf(settings.keys), (text) => log.error(text))
+  const transport = signing(createTransport({ settings, clock, log }), { keys: dkimKeys, settings, clock, log })
   atEnd(() => transport.close())
   const parts = { settings, transport, spool, db, keyring, clock, log }
   const built = buildMethods(parts)

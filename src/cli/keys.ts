@@ -1,10 +1,11 @@
-/** The commands about recipients' keys: keys pgp import, list, remove. */
+/** The commands about keys: keys pgp import, list, remove; those of our own are in dkim.ts. */
 import { readFile } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import { importKey, listKeys, removeKeys, type StoredKey, type Trust } from '../methods/pgp/keys.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError, notAvailable } from '../ops/errors.ts'
 import { actor, type Common, command } from './command.ts'
+import { addDkimCommands } from './dkim.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
 
@@ -12,7 +13,7 @@ type ImportOptions = Common & { readonly trust: Trust; readonly replace?: boolea
 
 /** Add the commands to the program. */
 export function addKeyCommands(program: Command): void {
-  const keys = program.command('keys').description('keys of recipients')
+  const keys = program.command('keys').description('keys of recipients, and ours for DKIM')
   const pgp = keys.command('pgp').description('OpenPGP keys')
   command(pgp, 'import <file>', 'import public keys, armored or binary')
     .addOption(new Option('--trust <trust>', 'how sure you are whose key it is').choices(['direct', 'approved']).default('approved'))
@@ -40,7 +41,8 @@ export function addKeyCommands(program: Command): void {
       for (const fingerprint of removed) print(`removed ${fingerprint}`)
     }),
   )
-  for (const noun of ['smime', 'dkim', 'spool'])
+  addDkimCommands(keys)
+  for (const noun of ['smime', 'spool'])
     keys
       .command(noun, { hidden: true })
       .allowUnknownOption()

@@ -2,7 +2,7 @@
 import type { Need, Transport } from '../transport/transport.ts'
 import type { Answer, Attempt } from './method.ts'
 
-/** One shipment of the attempt's content, unchanged, for all its recipients. */
+/** One shipment of the attempt's content, unchanged, for all its recipients; mail of our own is signed. */
 export async function shipAttempt(transport: Transport, attempt: Attempt<unknown>, need: Need): Promise<ReadonlyMap<string, Answer>> {
   const { message, domain, recipients, content, signal } = attempt
   const outcomes = await transport.ship({
@@ -14,6 +14,7 @@ export async function shipAttempt(transport: Transport, attempt: Attempt<unknown
     envelope: message.envelope,
     size: message.size,
     open: content.open,
+    sign: message.kind === 'mail' ? 'unless-signed' : 'always',
   })
   return new Map([...outcomes].map(([id, outcome]) => [id, { outcome }]))
 }

@@ -121,6 +121,12 @@ export const table = {
   'retry.tls.enforced': later('24h', kind.duration, 'The same for a domain that publishes MTA-STS enforce or DANE.'),
   'retry.code': now('15s, 30s, 60s, 2m, 4m', kind.list(kind.duration), 'Pauses between attempts for code mail.'),
 
+  'dkim.signUnsigned': now(
+    'false',
+    kind.yesNo,
+    'Whether mail of the organisation that carries no aligned DKIM signature gets ours (docs/dkim.md); what we write ourselves is signed wherever there is a key.',
+  ),
+
   'escrow.expires': now('30d', kind.duration, 'How long a letter can be read when its rule does not say; 1h to 365d.'),
   'escrow.proof': {
     ...now(

@@ -44,7 +44,7 @@ async function attemptPgp(tools: Tools, attempt: Attempt<PgpOptions>): Promise<R
     else keyed.push({ recipient, key: found })
   }
   for (const group of apart(keyed)) {
-    for (const [id, outcome] of await send(tools, attempt, mime, group)) answers.set(id, { outcome })
+    for (const [id, outcome] of await sendOrWait(tools, attempt, mime, group)) answers.set(id, { outcome })
   }
   return answers
 }
@@ -80,6 +80,24 @@ function apart(keyed: readonly Keyed[]): Keyed[][] {
   return [...(seen.length === 0 ? [] : [seen]), ...hidden.map((one) => [one])]
 }
 
+/** A fault of ours (the thread died, the content cannot be read now) delays this group; it must not undo the answers of the others. */
+async function sendOrWait(tools: Tools, attempt: Attempt<PgpOptions>, mime: Layers, group: readonly Keyed[]): Promise<[string, Outcome][]> {
+  try {
+    return await send(tools, attempt, mime, group)
+  } catch (error) {
+    tools.log.error({ err: error, message: attempt.message.id }, 'a message could not be encrypted; it waits')
+    return group.map(({ recipient }) => [recipient.id, faultOfOurs])
+  }
+}
+
+const faultOfOurs: Outcome = {
+  kind: 'deferred',
+  reason: 'local-fault',
+  text: 'encrypting the message failed here, a fault of ours; we try again',
+  evidence: {},
+  retry: { then: 'failed' },
+}
+
 async function send(tools: Tools, attempt: Attempt<PgpOptions>, mime: Layers, group: readonly Keyed[]): Promise<[string, Outcome][]> {
   const giveBack = await tools.budget.take(attempt.message.size)
   try {
@@ -94,6 +112,7 @@ async function send(tools: Tools, attempt: Attempt<PgpOptions>, mime: Layers, gr
       envelope: { ...attempt.message.envelope, body: mime.sevenBit ? '7bit' : attempt.message.envelope.body },
       size: mime.before.length + armoredSize(ciphertext) + mime.after.length,
       open: () => Readable.from(wire(mime, ciphertext), { objectMode: false }),
+      sign: 'always',
       signal: attempt.signal,
     })
     return group.flatMap(({ recipient, key }) => {
