@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after } from 'node:test'
+import { pino } from 'pino'
 import { splitHeader } from '../../../src/mail/header.ts'
 import type { Outcome } from '../../../src/mail/outcome.ts'
 import type { Answer, Attempt, AttemptRecipient, Parts } from '../../../src/methods/method.ts'
@@ -105,7 +106,7 @@ export function pgpOver(
     },
     close: async () => {},
   }
-  const parts = { settings, transport, db, clock } as Parts
+  const parts = { settings, transport, db, clock, log: pino({ level: 'silent' }) } as unknown as Parts
   return { shipped, method: pgp.build(parts) }
 }
 
