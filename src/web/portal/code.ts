@@ -11,7 +11,7 @@ type ProblemName = 'empty' | 'wrong' | 'no-tries' | 'spent' | 'again'
 
 /** `/c/:session`: GET shows, POST tries a code, POST …/resend asks for another. */
 export function codePages(parts: Parts): Router {
-  const { vault, answers, cookies, failures, clock } = parts
+  const { vault, answers, cookies, clock } = parts
   const router = Router()
   const lost = lostAnswer(parts)
 
@@ -37,24 +37,7 @@ export function codePages(parts: Parts): Router {
     return show(request, response, stage, cookie)
   })
 
-  router.post('/c/:session', async (request, response) => {
-    const { session } = request.params
-    const cookie = cookies.read(request, session)
-    if (cookie === undefined) return lost(request, response)
-    const until = failures.exceeded(request)
-    if (until !== undefined) return tooMany(answers, request, response, until)
-    const back = (problem: ProblemName) => response.redirect(303, `/c/${session}?problem=${problem}`)
-    if (!tokenMatches(request, 'code', cookie)) return back('again')
-    const entered = await vault.enterCode(cookie, field(request, 'code'), clientOf(request))
-    if (entered.kind === 'lost') return lost(request, response)
-    if (entered.kind === 'wrong') failures.count(request)
-    if (entered.kind !== 'open') return back(entered.kind)
-    if (entered.session !== session) cookies.clear(request, response, session)
-    cookies.set(request, response, entered.session, entered.cookie)
-    // The reading is recorded here, by a POST, so that the GET of the letter changes nothing.
-    await vault.read(entered.cookie)
-    return response.redirect(303, `/letter/${entered.session}`)
-  })
+  router.post('/c/:session', (request, response) => enter(parts, request, response))
 
   router.post('/c/:session/resend', async (request, response) => {
     const { session } = request.params
@@ -67,6 +50,27 @@ export function codePages(parts: Parts): Router {
   })
 
   return router
+}
+
+async function enter(parts: Parts, request: Request, response: Response): Promise<void> {
+  const { vault, answers, cookies, failures } = parts
+  const lost = lostAnswer(parts)
+  const session = String(request.params.session)
+  const cookie = cookies.read(request, session)
+  if (cookie === undefined) return lost(request, response)
+  const until = failures.exceeded(request)
+  if (until !== undefined) return tooMany(answers, request, response, until)
+  const back = (problem: ProblemName) => response.redirect(303, `/c/${session}?problem=${problem}`)
+  if (!tokenMatches(request, 'code', cookie)) return back('again')
+  const entered = await vault.enterCode(cookie, field(request, 'code'), clientOf(request))
+  if (entered.kind === 'lost') return lost(request, response)
+  if (entered.kind === 'wrong') failures.count(request)
+  if (entered.kind !== 'open') return back(entered.kind)
+  if (entered.session !== session) cookies.clear(request, response, session)
+  cookies.set(request, response, entered.session, entered.cookie)
+  // The reading is recorded here, by a POST, so that the GET of the letter changes nothing.
+  await vault.read(entered.cookie)
+  response.redirect(303, `/letter/${entered.session}`)
 }
 
 function problemText(name: string, triesLeft: number, t: Messages): string {

@@ -19,17 +19,19 @@ type Open = {
   readonly response: Response
   readonly session: string
   readonly cookie: string
-  readonly opened: OpenedLetter
+  readonly letter: OpenedLetter
 }
+
+type Answer = (parts: Parts, open: Open) => Promise<void>
 
 /** `/letter/:session` and what hangs below it. Every request asks the vault anew, so a recall works at once. */
 export function letterPages(parts: Parts): Router {
-  const { vault, answers, cookies, views, reader } = parts
+  const { vault, cookies } = parts
   const router = Router()
   const lost = lostAnswer(parts)
 
-  /** Runs `then` for a browser that may read; leads any other to where it stands. */
-  const opened = (path: string, then: (open: Open) => Promise<void>) =>
+  /** Gives the letter to a browser that may read it; leads any other to where it stands. */
+  const opened = (path: string, answer: Answer) =>
     router.get(path, async (request, response) => {
       const session = String(request.params.session)
       const cookie = cookies.read(request, session)
@@ -38,74 +40,75 @@ export function letterPages(parts: Parts): Router {
       if (stage.stage === 'code') return response.redirect(303, `/c/${session}`)
       const letter = await vault.read(cookie)
       if (letter === undefined) return lost(request, response)
-      return then({ request, response, session, cookie, opened: letter })
+      return answer(parts, { request, response, session, cookie, letter })
     })
 
-  opened('/letter/:session', async ({ request, response, session, cookie, opened: letter }) => {
-    const { outside } = letter
-    const content = await reader.letter(keyOf(cookie), letter.content)
-    const words = answers.words(request, outside.language)
-    const subject = visible(letter.subject)
-    const body = bodyOf(content, request.query.view === 'text')
-    const frame = { title: subject || words.t.letter.noSubject, words, reference: outside.reference, wide: true }
-    const read = content === 'unreadable' ? nothing : content
-    return answers.page({ request, response, status: 200 }, 'letter', frame, {
-      ...senderOf(outside),
-      ...{ action: `/letter/${session}`, token: formToken('close', cookie), subject, body, label: words.t.label[outside.label] },
-      ...{ to: read.to, cc: read.cc, files: read.files.map(shownFile), shortened: read.shortened },
-      ...{ writtenAt: read.date ?? outside.createdAt, expiresAt: outside.expiresAt },
-    })
-  })
-
-  opened('/letter/:session/content', async ({ request, response, cookie, opened: letter }) => {
-    const content = await reader.letter(keyOf(cookie), letter.content)
-    if (content === 'unreadable' || content.html === null) return answers.error({ request, response, status: 404 }, 'notFound')
-    const words = answers.words(request, letter.outside.language)
-    response.set(contentHeaders(views))
-    return answers.html(
-      { request, response, status: 200 },
-      views.content(content.html, visible(letter.subject) || words.t.letter.body, words),
-    )
-  })
-
-  opened('/letter/:session/file/:number', async ({ request, response, cookie, opened: letter }) => {
-    const content = await reader.letter(keyOf(cookie), letter.content)
-    const file = content === 'unreadable' ? undefined : content.files.find(({ number }) => String(number) === request.params.number)
-    if (file === undefined) return answers.error({ request, response, status: 404 }, 'notFound')
-    return download({ request, response }, file.name, file.size, () => partOf(letter.content(), file.number))
-  })
-
-  opened('/letter/:session/letter.eml', async ({ request, response, opened: letter }) => {
-    const words = answers.words(request, letter.outside.language)
-    const name = safeFileName(visible(letter.subject, 80)) || words.t.letter.noSubject
-    return download({ request, response }, `${name}.eml`, letter.size, letter.content)
-  })
-
-  const download = async (
-    { request, response }: Pick<Open, 'request' | 'response'>,
-    name: string,
-    size: number,
-    content: () => Readable,
-  ) => {
-    response.set(downloadHeaders(attachmentDisposition(name), size))
-    if (request.method === 'HEAD') return void response.end()
-    // A download that breaks off, on either side, ends the connection: the browser must not take half a file for a whole one.
-    await pipeline(content(), response).catch((error: unknown) => parts.log.warn({ err: error }, 'a download broke off'))
-  }
-
-  router.post('/letter/:session/close', async (request, response) => {
-    const { session } = request.params
-    const cookie = cookies.read(request, session)
-    if (cookie !== undefined) {
-      if (!tokenMatches(request, 'close', cookie)) return answers.error({ request, response, status: 403 }, 'refused')
-      reader.forget(keyOf(cookie))
-      await vault.leave(cookie)
-    }
-    cookies.clear(request, response, session)
-    return response.redirect(303, '/closed')
-  })
-
+  opened('/letter/:session', letterPage)
+  opened('/letter/:session/content', contentPage)
+  opened('/letter/:session/file/:number', file)
+  opened('/letter/:session/letter.eml', wholeMail)
+  router.post('/letter/:session/close', (request, response) => close(parts, request, response))
   return router
+}
+
+const letterPage: Answer = async ({ answers, reader }, { request, response, session, cookie, letter }) => {
+  const { outside } = letter
+  const content = await reader.letter(keyOf(cookie), letter.content)
+  const words = answers.words(request, outside.language)
+  const subject = visible(letter.subject)
+  const body = bodyOf(content, request.query.view === 'text')
+  const frame = { title: subject || words.t.letter.noSubject, words, reference: outside.reference, wide: true }
+  const read = content === 'unreadable' ? nothing : content
+  return answers.page({ request, response, status: 200 }, 'letter', frame, {
+    ...senderOf(outside),
+    ...{ action: `/letter/${session}`, token: formToken('close', cookie), subject, body, label: words.t.label[outside.label] },
+    ...{ to: read.to, cc: read.cc, files: read.files.map(shownFile), shortened: read.shortened },
+    ...{ writtenAt: read.date ?? outside.createdAt, expiresAt: outside.expiresAt },
+  })
+}
+
+const contentPage: Answer = async ({ answers, reader, views }, { request, response, cookie, letter }) => {
+  const content = await reader.letter(keyOf(cookie), letter.content)
+  if (content === 'unreadable' || content.html === null) return answers.error({ request, response, status: 404 }, 'notFound')
+  const words = answers.words(request, letter.outside.language)
+  response.set(contentHeaders(views))
+  const title = visible(letter.subject) || words.t.letter.body
+  return answers.html({ request, response, status: 200 }, views.content(content.html, title, words))
+}
+
+const file: Answer = async (parts, open) => {
+  const { request, response, cookie, letter } = open
+  const content = await parts.reader.letter(keyOf(cookie), letter.content)
+  const wanted = content === 'unreadable' ? undefined : content.files.find(({ number }) => String(number) === request.params.number)
+  if (wanted === undefined) return parts.answers.error({ request, response, status: 404 }, 'notFound')
+  return download(parts, open, { name: wanted.name, size: wanted.size, content: () => partOf(letter.content(), wanted.number) })
+}
+
+const wholeMail: Answer = async (parts, open) => {
+  const words = parts.answers.words(open.request, open.letter.outside.language)
+  const name = safeFileName(visible(open.letter.subject, 80)) || words.t.letter.noSubject
+  return download(parts, open, { name: `${name}.eml`, size: open.letter.size, content: open.letter.content })
+}
+
+type Download = { readonly name: string; readonly size: number; readonly content: () => Readable }
+
+async function download({ log }: Parts, { request, response }: Open, { name, size, content }: Download): Promise<void> {
+  response.set(downloadHeaders(attachmentDisposition(name), size))
+  if (request.method === 'HEAD') return void response.end()
+  // A download that breaks off, on either side, ends the connection: the browser must not take half a file for a whole one.
+  await pipeline(content(), response).catch((error: unknown) => log.warn({ err: error }, 'a download broke off'))
+}
+
+async function close({ vault, answers, cookies, reader }: Parts, request: Request, response: Response): Promise<void> {
+  const session = String(request.params.session)
+  const cookie = cookies.read(request, session)
+  if (cookie !== undefined) {
+    if (!tokenMatches(request, 'close', cookie)) return answers.error({ request, response, status: 403 }, 'refused')
+    reader.forget(keyOf(cookie))
+    await vault.leave(cookie)
+  }
+  cookies.clear(request, response, session)
+  response.redirect(303, '/closed')
 }
 
 /** Under which a session's letter is kept in memory: not the cookie itself. */

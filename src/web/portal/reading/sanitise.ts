@@ -30,7 +30,11 @@ export function sanitise(html: string, picture: (contentId: string) => string | 
 export function textOf(sanitised: string): string {
   return sanitised
     .replace(/\s+/g, ' ')
-    .replace(/<br \/>|<\/(?:p|div|tr|li|h[1-6]|blockquote|pre|table|dt|dd)>|<hr \/>/g, '\n')
+    .replace(/<a href="(https?:[^"]*)"[^>]*>([^<]*)<\/a>/g, (_all, href: string, text: string) =>
+      text === href ? text : `${text} (${href})`,
+    )
+    .replace(/<\/(?:p|h[1-6]|blockquote|pre|table|ul|ol|dl)>|<hr \/>/g, '\n\n')
+    .replace(/<br \/>|<\/(?:div|tr|li|dt|dd)>/g, '\n')
     .replace(/<li>/g, '• ')
     .replace(/<\/t[dh]>/g, '\t')
     .replace(/<[^>]*>/g, '')

@@ -75,7 +75,7 @@ test('a picture inside the mail is inlined by its first bytes, and no longer lis
 })
 
 test('HTML without a text part has a plain view', async () => {
-  assert.equal((await letter(htmlMail('<p>One</p><p>Two</p>'))).text, 'One\nTwo')
+  assert.equal((await letter(htmlMail('<p>One</p><p>Two</p>'))).text, 'One\n\nTwo')
 })
 
 test('HTML that shows nothing leaves the text', async () => {
@@ -87,7 +87,7 @@ test('HTML beyond the limit is shown as text, cut and said so', async () => {
   const content = await letter(htmlMail(`<p>start</p>${'<p>word</p>'.repeat(150_000)}`))
   assert.equal(content.html, null)
   assert.equal(content.shortened, true)
-  assert.match(content.text, /^start\nword/)
+  assert.match(content.text, /^start\n\nword/)
 })
 
 test('a forwarded mail stays a file', async () => {

@@ -62,7 +62,9 @@ test('nesting beyond the limit is flattened, its text kept', () => {
   assert.ok(html.split('<div>').length <= 121)
 })
 
-test('the text of HTML has its lines, list marks and true characters', () => {
-  const { html } = clean('<h1>Title</h1><p>a &amp; b &lt;c&gt;<br>next</p><ul><li>one</li><li>two</li></ul><a title="1 > 0">x</a>')
-  assert.equal(textOf(html), 'Title\na & b <c>\nnext\n• one\n• two\nx')
+test('the text of HTML has its paragraphs, list marks, links and true characters', () => {
+  const { html } = clean(
+    '<h1>Title</h1><p>a &amp; b &lt;c&gt;<br>next</p><ul><li>one</li><li>two</li></ul><a href="https://x.example/?a=1&amp;b=2">x</a> <b title="1 > 0">y</b>',
+  )
+  assert.equal(textOf(html), 'Title\n\na & b <c>\nnext\n\n• one\n• two\n\nx (https://x.example/?a=1&b=2) y')
 })
