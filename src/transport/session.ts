@@ -101,19 +101,15 @@ export async function openSession<N extends ChannelNeed>(
   manner: Manner,
   parts: SessionParts,
 ): Promise<Opened<N['kind']>> {
-  const fail = (row: Row, text: string, more: { readonly status?: string; readonly evidence?: Evidence } = {}): Opened<N['kind']> => ({
-    kind: 'trouble',
-    trouble: { row, text, ...(more.status && { status: more.status }), evidence: { ...candidate, ...more.evidence } },
-  })
   const { deadlines, signal } = parts
   const connected = await openSocket(candidate, { sources: parts.sources, deadline: deadlines.connect, signal })
-  if (connected.kind === 'unreachable') return fail('unreachable', connected.text)
+  if (connected.kind === 'unreachable') return trouble(candidate, { row: 'unreachable', text: connected.text })
   const raw = connected.socket
   cutInTime(raw, signal, deadlines.whole)
   const clear = createWire(raw, raw)
-  const stop = (stopped: Stop) => {
+  const stop = (stopped: Stop): Opened<N['kind']> => {
     sayGoodbye(clear, deadlines.quit, stopped.polite)
-    return fail(stopped.row, stopped.text, stopped.status ? { status: stopped.status } : {})
+    return trouble(candidate, stopped)
   }
 
   const greeted = await greet(clear, candidate.host, manner.last ? deadlines.lastGreeting : deadlines.greeting)
@@ -123,28 +119,44 @@ export async function openSession<N extends ChannelNeed>(
   if (manner.clear || !hello.keywords.has('STARTTLS')) {
     const facts = { candidate, assurance: 'none' as const, identity: 'none', channel: undefined }
     const session = Session.inClear(need, clear, hello.keywords, facts)
-    return session
-      ? { kind: 'session', session }
-      : stop({ row: 'starttls-not-offered', text: `${candidate.host} offers no STARTTLS`, polite: true })
+    if (session) return { kind: 'session', session }
+    return stop({ row: 'starttls-not-offered', text: `${candidate.host} offers no STARTTLS`, polite: true })
   }
-
   const upgraded = await startTls(clear, raw, candidate.host, manner.reduced, parts)
-  if (upgraded.kind === 'stop') return stop(upgraded)
-  const { wire, channel } = upgraded
-  const judged = judgeChannel(need, channel, { host: candidate.host, domain: manner.domain, source: manner.source })
-  if (judged.kind === 'short') {
-    sayGoodbye(wire, deadlines.quit, true)
-    return fail(judged.row, judged.text, { evidence: channelEvidence(channel) })
-  }
-  // RFC 3207 §4.2: what was said before TLS is forgotten.
-  const again = await sayHello(wire, candidate.host, parts, true)
-  if (again.kind === 'stop') {
-    sayGoodbye(wire, deadlines.quit, again.polite)
-    return fail(again.row, again.text, { evidence: channelEvidence(channel) })
-  }
-  const facts = { candidate, assurance: judged.assurance, identity: judged.identity, channel }
-  return { kind: 'session', session: Session.secured(need, wire, again.keywords, facts) }
+  return upgraded.kind === 'stop' ? stop(upgraded) : overTls(candidate, need, manner, upgraded, parts)
 }
+
+/** A TLS channel stands: judge it, before anything else is said over it. */
+async function overTls<N extends ChannelNeed>(
+  candidate: Candidate,
+  need: N,
+  { domain, source }: Manner,
+  { wire, channel }: { readonly wire: Wire; readonly channel: Channel },
+  parts: SessionParts,
+): Promise<Opened<N['kind']>> {
+  const { host } = candidate
+  const stop = (stopped: Stop): Opened<N['kind']> => {
+    sayGoodbye(wire, parts.deadlines.quit, stopped.polite)
+    return trouble(candidate, stopped, channelEvidence(channel))
+  }
+  const judged = judgeChannel(need, channel, { host, domain, source })
+  if (judged.kind === 'short') return stop({ ...judged, polite: true })
+  // RFC 3207 §4.2: what was said before TLS is forgotten.
+  const hello = await sayHello(wire, host, parts, true)
+  // In TLS 1.3 a server that will not have us says so only now: still a TLS failure, not network trouble.
+  if (hello.kind === 'stop') return stop(hello.row === 'connection-lost' ? { ...hello, row: 'tls-broken' } : hello)
+  const facts = { candidate, assurance: judged.assurance, identity: judged.identity, channel }
+  return { kind: 'session', session: Session.secured(need, wire, hello.keywords, facts) }
+}
+
+const trouble = (
+  candidate: Candidate,
+  { row, text, status }: Pick<Stop, 'row' | 'text' | 'status'>,
+  more: Evidence = {},
+): { readonly kind: 'trouble'; readonly trouble: Trouble } => ({
+  kind: 'trouble',
+  trouble: { row, text, ...(status && { status }), evidence: { ...candidate, ...more } },
+})
 
 /** The channel as a decision record keeps it. */
 export const channelEvidence = ({ protocol, cipher, certificate }: Channel): { readonly [name: string]: Fact } => ({

@@ -70,8 +70,16 @@ for (const [what, answer] of Object.entries(broken)) {
   })
 }
 
+test('a server that drops us right after the handshake had TLS trouble, too', async () => {
+  await world.partner('after.example', {
+    ...(await good('after.example')),
+    script: (verb, _line, { secure }) => (verb === 'EHLO' && secure ? { then: 'reset' } : undefined),
+  })
+  const { first } = await world.ship('after.example', verified)
+  assert.deepEqual(first.kind === 'deferred' && [first.reason, first.retry], ['validation-failure', soft], first.text)
+})
+
 test('garbage in place of the handshake is TLS trouble that may pass', async () => {
-  const { startPartner } = await import('../world/index.ts')
   const { createServer } = await import('node:net')
   const host = world.freeAddress()
   const server = createServer((socket) => {
@@ -85,7 +93,6 @@ test('garbage in place of the handshake is TLS trouble that may pass', async () 
   world.dns.set('mx.garbage.example', { records: [{ type: 'A', data: host }] })
   const { first } = await world.ship('garbage.example', verified)
   server.close()
-  assert.ok(startPartner)
   assert.equal(first.kind === 'deferred' && first.reason, 'validation-failure', first.text)
 })
 
