@@ -11,6 +11,7 @@ const peers = {
   age: 'opens what we sealed',
   chromium: 'reads letters like a person does',
   swaks: 'sends mail like another program does',
+  dkimverify: 'checks our DKIM signatures',
 }
 
 install()
