@@ -1,9 +1,12 @@
 /** The demo's internet on loopback: a DNS zone, one mail server per person, and the hospital's own. */
-import { createServer } from 'node:net'
-import { createAuthority, selfSigned } from './authority.ts'
+import { CommandError } from '../ops/errors.ts'
+import { type Authority, createAuthority, type Leaf, selfSigned } from './authority.ts'
 import { type FakeDns, type FakeName, startFakeDns } from './fake-dns.ts'
-import { type Partner, type PartnerMail, startPartner } from './partner.ts'
-import { domainOfPerson, type Manners, organisation, people } from './people.ts'
+import { type Manner, type Partner, type PartnerMail, startPartner } from './partner.ts'
+import { domainOfPerson, type Manners, organisation, type Person, people } from './people.ts'
+import { freePort, isMissingAddress, isTaken } from './ports.ts'
+
+export { freePort } from './ports.ts'
 
 export type Internet = {
   /** For `dns.servers`. */
@@ -17,37 +20,44 @@ export type Internet = {
   readonly close: () => Promise<void>
 }
 
-/** Start it all; `arrived` hears of every mail. */
-export async function startInternet(arrived: (mail: PartnerMail) => void): Promise<Internet> {
+/**
+ * Start it all, the mail servers on `<network>11` and on; `arrived` hears of every mail.
+ * Throws CommandError 69 with a hint where this machine lacks such addresses.
+ */
+export async function startInternet(arrived: (mail: PartnerMail) => void, network = '127.0.0.'): Promise<Internet> {
   const authority = await createAuthority('Demo Root')
-  const port = await freePort('127.0.0.1')
-  const partners: Partner[] = []
-  const zone: { [name: string]: FakeName } = {}
+  const sites = await Promise.all(people.map((person, index) => siteOf(person, `${network}${11 + index}`, authority)))
+  const served = sites.filter((site) => site !== undefined)
+  const { partners, port } = await startPartners(served, arrived)
+  let dns: FakeDns | undefined
   try {
-    for (const [index, person] of people.entries()) {
-      if (person.server === undefined) continue
-      const domain = domainOfPerson(person)
-      const [hostname, host] = [`mx.${domain}`, `127.0.0.${11 + index}`]
-      const tls = await certificate(person.server, hostname, authority)
-      partners.push(await startPartner({ hostname, ...(tls && { tls }) }, { host, port, onMail: arrived }))
-      zone[domain] = { records: [{ type: 'MX', data: { preference: 10, exchange: hostname } }] }
-      zone[hostname] = { records: [{ type: 'A', data: host }] }
-    }
     const own = await startPartner({ hostname: `mail.${organisation.domain}` }, { onMail: arrived })
     partners.push(own)
-    const dns = await startFakeDns(zone)
-    return { dns: dns.address, port, ca: authority.cert, own, close: () => closeAll(partners, dns) }
+    dns = await startFakeDns(Object.assign({}, ...served.map(zoneOf)))
+    const servers = [...partners, dns]
+    return { dns: dns.address, port, ca: authority.cert, own, close: () => closeAll(servers) }
   } catch (error) {
     await closeAll(partners)
     throw error
   }
 }
 
-async function closeAll(partners: readonly Partner[], dns?: FakeDns): Promise<void> {
-  await Promise.all([...partners.map((partner) => partner.close()), dns?.close()])
+type Site = { readonly domain: string; readonly hostname: string; readonly host: string; readonly manner: Manner }
+
+async function siteOf(person: Person, host: string, authority: Authority): Promise<Site | undefined> {
+  if (person.server === undefined) return undefined
+  const domain = domainOfPerson(person)
+  const hostname = `mx.${domain}`
+  const tls = await certificate(person.server, hostname, authority)
+  return { domain, hostname, host, manner: { hostname, ...(tls && { tls }) } }
 }
 
-function certificate(manners: Manners, hostname: string, authority: Awaited<ReturnType<typeof createAuthority>>) {
+const zoneOf = ({ domain, hostname, host }: Site): { readonly [name: string]: FakeName } => ({
+  [domain]: { records: [{ type: 'MX', data: { preference: 10, exchange: hostname } }] },
+  [hostname]: { records: [{ type: 'A', data: host }] },
+})
+
+async function certificate(manners: Manners, hostname: string, authority: Authority): Promise<Leaf | undefined> {
   const day = 86_400_000
   switch (manners) {
     case 'none':
@@ -61,13 +71,30 @@ function certificate(manners: Manners, hostname: string, authority: Awaited<Retu
   }
 }
 
-/** A port that nobody listens on now. */
-export async function freePort(host: string, wanted = 0): Promise<number> {
-  const server = createServer()
-  const port = await new Promise<number | undefined>((resolve) => {
-    server.once('error', () => resolve(undefined))
-    server.listen(wanted, host, () => resolve((server.address() as { port: number }).port))
-  })
-  await new Promise((closed) => server.close(closed))
-  return port ?? freePort(host)
+const mostTries = 20
+
+/** All on one port, as the whole world shares port 25; drawn again when another demo has it on one of the addresses. */
+async function startPartners(sites: readonly Site[], arrived: (mail: PartnerMail) => void): Promise<{ partners: Partner[]; port: number }> {
+  for (let tries = 1; ; tries++) {
+    const partners: Partner[] = []
+    const port = await freePort('127.0.0.1')
+    try {
+      for (const { manner, host } of sites) partners.push(await startPartner(manner, { host, port, onMail: arrived }))
+      return { partners, port }
+    } catch (error) {
+      await closeAll(partners)
+      if (isMissingAddress(error)) throw new CommandError('unavailable', missingAddresses(sites))
+      if (!isTaken(error) || tries === mostTries) throw error
+    }
+  }
+}
+
+/** Linux and Windows have all of 127.0.0.0/8; macOS and the BSDs only 127.0.0.1. */
+const missingAddresses = (
+  sites: readonly Site[],
+): string => `the demo gives each mail server a loopback address of its own, and this machine lacks some of them. Add them until the next restart, then run it again:
+${sites.map(({ host }) => `  sudo ifconfig lo0 alias ${host}`).join('\n')}`
+
+async function closeAll(servers: readonly { readonly close: () => Promise<void> }[]): Promise<void> {
+  await Promise.all(servers.map((server) => server.close()))
 }
