@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
-import { claimGroups, dropClaims, type Group, groupKey, nextDue, renewClaim } from '../spool/claim.ts'
+import { claimGroups, dropClaims, type Group, nextDue, renewClaim } from '../spool/claim.ts'
 import type { SpoolParts } from '../spool/parts.ts'
 import { Unexpected } from '../store/db.ts'
 
@@ -24,19 +24,26 @@ export type Worker = {
 /** How long to look away at the most, milliseconds: another process may have made something due. */
 const longestSleep = 5000
 const renewEvery = 60_000
+/** How long to look away when all places are taken, milliseconds. */
+const whenFull = 250
+/** Attempts at once to one domain: a host that hangs must not take all places. */
+const mostPerDomain = 5
+/** Places beyond `limits.deliveries` that only code mail gets. */
+const codePlaces = 4
 
 /** Start delivering until stopped. */
 export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const { spoolParts, settings, clock, log } = parts
   await dropClaims(spoolParts)
-  const active = new Map<string, Promise<void>>()
+  const active = new Map<Group, Promise<void>>()
   const breaking = new AbortController()
   let stopping = false
   let ring = () => {}
   let rung = false
 
+  const underway = () => [...active.keys()].map(({ message, domain }) => ({ message: message.id, domain }))
+
   const run = (group: Group) => {
-    const key = groupKey({ message: group.message.id, domain: group.domain })
     const renewal = setInterval(
       () => void renewClaim(spoolParts, group).catch((error) => log.error({ err: error }, 'a claim could not be renewed')),
       renewEvery,
@@ -46,10 +53,10 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       .catch((error: unknown) => tellFault(log, group, error))
       .finally(() => {
         clearInterval(renewal)
-        active.delete(key)
+        active.delete(group)
         wake()
       })
-    active.set(key, attempt)
+    active.set(group, attempt)
   }
 
   const wake = () => {
@@ -60,7 +67,8 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const sleep = async () => {
     if (rung) return
     const due = (await nextDue(spoolParts)) ?? Number.POSITIVE_INFINITY
-    const wait = Math.max(20, Math.min(due - clock(), longestSleep))
+    // What is due and was not taken waits for a place: the end of an attempt rings.
+    const wait = due <= clock() ? whenFull : Math.max(20, Math.min(due - clock(), longestSleep))
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, wait)
       ring = () => {
@@ -71,14 +79,22 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     })
   }
 
+  /** Code mail has places of its own: a reader waits for it. Returns how many groups were begun. */
+  const claimSome = async (): Promise<number> => {
+    const most = settings['limits.deliveries']
+    const codes = await claimGroups(spoolParts, most + codePlaces - active.size, { underway: underway(), codesOnly: true })
+    codes.forEach(run)
+    const room = most - active.size
+    const groups = room > 0 ? await claimGroups(spoolParts, room, { underway: underway(), perDomain: mostPerDomain }) : []
+    groups.forEach(run)
+    return codes.length + groups.length
+  }
+
   const loop = async () => {
     while (!stopping) {
       rung = false
       try {
-        const room = settings['limits.deliveries'] - active.size
-        const groups = room > 0 ? await claimGroups(spoolParts, room, new Set(active.keys())) : []
-        groups.forEach(run)
-        if (groups.length === 0 || active.size >= settings['limits.deliveries']) await sleep()
+        if ((await claimSome()) === 0 || active.size >= settings['limits.deliveries']) await sleep()
       } catch (error) {
         log.error({ err: error }, 'the queue could not be read; trying again in a second')
         await new Promise((resolve) => setTimeout(resolve, 1000))

@@ -51,20 +51,34 @@ export type Opened =
   | { readonly kind: 'content'; readonly fileKey: Buffer; readonly payloadSha256: string; readonly open: () => Readable }
   | { readonly kind: 'damaged'; readonly text: string }
 
-/** Names a group while it is under way. */
-export const groupKey = ({ message, domain }: { readonly message: string; readonly domain: string }): string => `${message} ${domain}`
+/** What the claimant is at already, and what it wants. */
+export type Wanted = {
+  /**
+   * Groups that this process still attempts. They are left alone also when their claim has lapsed because the clock jumped or the machine
+   * slept.
+   */
+  readonly underway?: readonly Pick<DueGroup, 'message' | 'domain'>[]
+  /** At most so many groups of one domain, those under way included: a host that is slow must not hold up all mail. */
+  readonly perDomain?: number
+  /** Code mail only: its readers sit and wait. */
+  readonly codesOnly?: boolean
+}
 
-/**
- * Claim up to `limit` groups that are due; each claim raises the fence, so that an older one cannot settle any more. `underway`: groups that
- * this process still attempts; they are left alone also when their claim has lapsed because the clock jumped or the machine slept.
- */
-export async function claimGroups({ db, clock }: SpoolParts, limit: number, underway: ReadonlySet<string> = new Set()): Promise<Group[]> {
+type DueGroup = { readonly message: string; readonly domain: string }
+
+/** Claim up to `limit` groups that are due; each claim raises the fence, so that an older one cannot settle any more. */
+export async function claimGroups({ db, clock }: SpoolParts, limit: number, wanted: Wanted = {}): Promise<Group[]> {
   const now = clock()
-  const found = await db.read<{ message: string; domain: string }>(sql`
-    SELECT message, domain, MIN(next_attempt_at) AS due FROM recipient
-    WHERE state = 'waiting' AND next_attempt_at <= ${now} AND claimed_until <= ${now}
-    GROUP BY message, domain ORDER BY due LIMIT ${limit + underway.size}`)
-  const due = found.filter((group) => !underway.has(groupKey(group))).slice(0, limit)
+  const { underway = [], perDomain = 1000, codesOnly = false } = wanted
+  const found = await db.read<DueGroup>(sql`
+    SELECT message, domain FROM (
+      SELECT message, domain, due, ROW_NUMBER() OVER (PARTITION BY domain ORDER BY due) AS place FROM (
+        SELECT message, domain, MIN(next_attempt_at) AS due FROM recipient
+        WHERE state = 'waiting' AND next_attempt_at <= ${now} AND claimed_until <= ${now}
+          AND (${codesOnly ? 1 : 0} = 0 OR EXISTS (SELECT 1 FROM message WHERE message.id = recipient.message AND message.kind = 'code'))
+        GROUP BY message, domain) AS due_groups) AS placed
+    WHERE place <= ${perDomain} ORDER BY due LIMIT ${limit + underway.length * perDomain}`)
+  const due = withinRoom(found, underway, perDomain).slice(0, limit)
   if (due.length === 0) return []
   const answers = await db.write(
     ...due.flatMap(({ message, domain }) => [
@@ -79,6 +93,20 @@ export async function claimGroups({ db, clock }: SpoolParts, limit: number, unde
     const message = answers[2 * index + 1]?.[0] as MessageRow | undefined
     return message && recipients.length > 0 ? [{ message: readMessage(message), domain, recipients: recipients.map(readRecipient) }] : []
   })
+}
+
+/** Those that are not under way, as many of a domain as it has room for. */
+function withinRoom(found: readonly DueGroup[], underway: readonly DueGroup[], perDomain: number): DueGroup[] {
+  const taken = new Map<string, number>()
+  const take = (domain: string) => {
+    const before = taken.get(domain) ?? 0
+    taken.set(domain, before + 1)
+    return before < perDomain
+  }
+  for (const { domain } of underway) take(domain)
+  return found.filter(
+    (group) => !underway.some((one) => one.message === group.message && one.domain === group.domain) && take(group.domain),
+  )
 }
 
 /** Keep a claim while a long attempt goes on. */

@@ -32,6 +32,17 @@ after(async () => {
 
 const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
+/** A code mail in the queue. */
+async function draftCode(address: string): Promise<void> {
+  const code = createSpool(parts).draft({
+    ...{ kind: 'code', about: 'letter', messageId: '<2@gate>', headerFrom: 'letters@org.example' },
+    envelope: { reversePath: 'letters@org.example', recipients: [{ address, notify: [], bcc: false }], body: '7bit', smtpUtf8: false },
+    content: Buffer.from('Subject: 4829 1306\r\n\r\n'),
+    steps: [],
+  })
+  await parts.db.write(...code.statements)
+}
+
 async function accept(address: string): Promise<void> {
   const intake = createSpool(parts).intake()
   await intake.write(Buffer.from('Subject: x\r\n\r\nhello\r\n'))
@@ -42,26 +53,61 @@ async function accept(address: string): Promise<void> {
   })
 }
 
-test('a group under way is not attempted a second time when the clock jumps past its claim', async () => {
-  await accept('a@lab.example')
+/** A worker whose attempts at `hangs` last until released; what it attempts, by domain. */
+async function start(hangs: (domain: string) => boolean) {
   const attempted: string[] = []
   let release = () => {}
   const slow = new Promise<void>((resolve) => {
     release = resolve
   })
-  const deliver = async (group: { domain: string; recipients: readonly { id: string }[] }) => {
-    attempted.push(group.domain)
-    if (group.domain === 'lab.example') await slow
-    for (const { id } of group.recipients) await parts.db.write(sql`UPDATE recipient SET state = 'delivered' WHERE id = ${id}`)
+  const deliver = async ({ domain, recipients }: { domain: string; recipients: readonly { id: string }[] }) => {
+    attempted.push(domain)
+    if (hangs(domain)) await slow
+    for (const { id } of recipients) await parts.db.write(sql`UPDATE recipient SET state = 'delivered' WHERE id = ${id}`)
   }
   const worker = await startWorker({ spoolParts: parts, settings: parts.settings, clock: parts.clock, log, deliver })
-  while (attempted.length === 0) await wait(5)
+  const until = async (done: () => boolean) => {
+    worker.wake()
+    for (const end = Date.now() + 5000; !done() && Date.now() < end; ) await wait(5)
+    await wait(50)
+  }
+  const stop = async () => {
+    release()
+    await worker.stop(1000)
+    await parts.db.write(sql`DELETE FROM recipient`)
+  }
+  return { attempted, until, stop }
+}
+
+test('a group under way is not attempted a second time when the clock jumps past its claim', async () => {
+  await accept('a@lab.example')
+  const { attempted, until, stop } = await start((domain) => domain === 'lab.example')
+  await until(() => attempted.length > 0)
   now += 400 * 86_400_000
   await accept('b@shop.example')
-  worker.wake()
-  while (!attempted.includes('shop.example')) await wait(5)
-  await wait(100)
+  await until(() => attempted.includes('shop.example'))
   assert.deepEqual(attempted, ['lab.example', 'shop.example'])
-  release()
-  await worker.stop(1000)
+  await stop()
+})
+
+test('a domain that hangs does not hold up the mail for others, however much waits for it', async () => {
+  for (let i = 0; i < 30; i++) await accept(`a${i}@hang.example`)
+  await accept('b@shop.example')
+  const { attempted, until, stop } = await start((domain) => domain === 'hang.example')
+  await until(() => attempted.includes('shop.example'))
+  assert.equal(attempted.includes('shop.example'), true)
+  assert.equal(attempted.filter((domain) => domain === 'hang.example').length, 5)
+  await stop()
+})
+
+test('a code mail goes out although every place is taken', async () => {
+  for (let i = 0; i < 30; i++) await accept(`a@hang${i}.example`)
+  const { attempted, until, stop } = await start((domain) => domain.startsWith('hang'))
+  await until(() => attempted.length >= parts.settings['limits.deliveries'])
+  await accept('b@shop.example')
+  await draftCode('c@lab.example')
+  await until(() => attempted.includes('lab.example'))
+  assert.equal(attempted.length, parts.settings['limits.deliveries'] + 1)
+  assert.equal(attempted.includes('shop.example'), false)
+  await stop()
 })
