@@ -15,6 +15,7 @@ import { pathOf, type Settings } from './ops/settings.ts'
 import { plan } from './routing/plan.ts'
 import { describeProblem } from './routing/problem.ts'
 import { type PolicyStore, policyStore } from './routing/store.ts'
+import { policyTags } from './routing/tags.ts'
 import { openDkimKeys } from './seal/dkim-keys.ts'
 import { openKeyring } from './seal/keyring.ts'
 import type { SpoolParts } from './spool/parts.ts'
@@ -88,7 +89,8 @@ async function compose(
   const sequencer = startSequencer(db, { failed: (error) => log.error({ err: error }, 'the audit chain could not be continued') })
   atEnd(() => sequencer.stop())
   const dkimKeys = openDkimKeys(pathOf(settings.keys), (text) => log.error(text))
-  const transport = signing(createTransport({ settings, clock, log }), { keys: dkimKeys, settings, clock, log })
+  const tags = async () => policyTags((await policies.current()).policy)
+  const transport = signing(createTransport({ settings, clock, log }), { keys: dkimKeys, tags, settings, clock, log })
   atEnd(() => transport.close())
   const parts = { settings, transport, spool, db, keyring, clock, log }
   const built = buildMethods(parts)

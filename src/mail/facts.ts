@@ -47,7 +47,7 @@ function headerFrom(header: Header): string {
 
 /** `[tag]` at the start (after any Re: or Fwd:) or the end of a subject; several may follow each other. */
 export function subjectTags(subject: string): string[] {
-  const start = /^(?:\p{L}{1,6}(?:\[\d{1,3}\])?\s?:\s*)*((?:\[[^[\]]{1,64}\]\s*)*)/u.exec(subject.trimStart())?.[1] ?? ''
+  const start = startOf(subject.trimStart()).tags
   const tags = [...start.matchAll(/\[([^[\]]+)\]/g)].map((found) => found[1] ?? '')
   let rest = subject.trimEnd()
   while (rest.endsWith(']')) {
@@ -57,6 +57,32 @@ export function subjectTags(subject: string): string[] {
     rest = rest.slice(0, open).trimEnd()
   }
   return [...new Set(tags.map((tag) => tag.trim().toLowerCase()).filter((tag) => tag !== ''))]
+}
+
+/** What stands before the text: reply marks, then tags. */
+function startOf(subject: string): { readonly marks: string; readonly tags: string } {
+  const [, marks = '', tags = ''] = /^((?:\p{L}{1,6}(?:\[\d{1,3}\])?\s?:\s*)*)((?:\[[^[\]]{1,64}\]\s*)*)/u.exec(subject) ?? []
+  return { marks, tags }
+}
+
+/** The subject without those of its tags that are listed (lower case); unchanged, spaces too, when it has none of them. */
+export function withoutTags(subject: string, tags: readonly string[]): string {
+  if (!subjectTags(subject).some((tag) => tags.includes(tag))) return subject
+  const listed = (tag: string) => tags.includes(tag.trim().toLowerCase())
+  const { marks, tags: start } = startOf(subject.trimStart())
+  const kept = start.replace(/\[([^[\]]+)\]\s*/g, (whole, tag: string) => (listed(tag) ? '' : whole))
+  let rest = subject
+    .trimStart()
+    .slice(marks.length + start.length)
+    .trimEnd()
+  let end = ''
+  while (rest.endsWith(']')) {
+    const open = rest.lastIndexOf('[')
+    if (open === -1 || rest.indexOf(']', open) !== rest.length - 1) break
+    if (!listed(rest.slice(open + 1, -1))) end = ` ${rest.slice(open)}${end}`
+    rest = rest.slice(0, open).trimEnd()
+  }
+  return `${marks}${kept}${rest}${end}`.trim()
 }
 
 /** RFC 3834 §5, and the two marks that older responders use. Precedence: bulk or list is not one: newsletters are written by people. */

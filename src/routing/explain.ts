@@ -3,9 +3,10 @@ import { domainOf } from '../mail/address.ts'
 import type { Reason } from '../mail/outcome.ts'
 import type { Looked, Plan, StepResult } from '../mail/plan.ts'
 import { plan } from './plan.ts'
-import { bounce, type Condition, type Policy } from './policy.ts'
+import { bounce, type Policy } from './policy.ts'
 import type { DecisionRecord } from './record.ts'
 import { remedy } from './remedy.ts'
+import { policyTags } from './tags.ts'
 
 /** What is known of one recipient of one message. */
 export type Case = {
@@ -119,8 +120,7 @@ function otherTags({ policy, recipient, records }: Case, steps: readonly StepRes
   const ruledOut = new Set(steps.filter(({ result }) => result === 'unsuitable').map(({ method }) => method))
   const used = recipient.method ?? steps.find(({ result }) => result === 'deferred')?.method ?? bounce.method
   const before = plan(policy, facts).rule.name
-  const tags = new Set(policy.rules.flatMap(({ when }) => tagsIn(when)))
-  return [...tags]
+  return policyTags(policy)
     .filter((tag) => !facts.mail.subjectTags.includes(tag))
     .flatMap((tag): WouldBe[] => {
       const other = plan(policy, { ...facts, mail: { ...facts.mail, subjectTags: [...facts.mail.subjectTags, tag] } })
@@ -130,22 +130,4 @@ function otherTags({ policy, recipient, records }: Case, steps: readonly StepRes
         : [{ method, if: `the subject carries [${tag}] (rule "${other.rule.name}", line ${other.rule.line})` }]
     })
     .slice(0, mostTags)
-}
-
-/** Tags that a condition asks for; under a `not` a tag takes mail away from the rule, which the plan answers just as well. */
-function tagsIn(condition: Condition): readonly string[] {
-  switch (condition.kind) {
-    case 'subject-tag':
-      return condition.tags
-    case 'all':
-    case 'any':
-      return condition.conditions.flatMap(tagsIn)
-    case 'not':
-      return tagsIn(condition.condition)
-    case 'from':
-    case 'header-from':
-    case 'to':
-    case 'is':
-      return []
-  }
 }

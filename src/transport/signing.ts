@@ -3,7 +3,8 @@ import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import { authorDomain, carriesAlignedSignature, signatureField } from '../mail/dkim.ts'
 import { relaxedBodyHash } from '../mail/dkim-canon.ts'
-import { type Header, parseHeader } from '../mail/header.ts'
+import { withoutTags } from '../mail/facts.ts'
+import { decodeWords, field, formatField, type Header, named, oneLine, parseHeader } from '../mail/header.ts'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
 import type { DkimKey, DkimKeys } from '../seal/dkim-keys.ts'
@@ -11,6 +12,8 @@ import type { Shipment, Transport } from './transport.ts'
 
 export type SigningParts = {
   readonly keys: DkimKeys
+  /** The subject tags of the policy in force: a mail that we sign for its author loses them, for only then no signature breaks. */
+  readonly tags?: () => Promise<readonly string[]>
   readonly settings: Pick<Settings, 'organisation.domains' | 'dkim.signUnsigned'>
   readonly clock: Clock
   readonly log: Logger
@@ -31,56 +34,79 @@ function warnOfMissingKeys({ keys, settings, log }: SigningParts): void {
 async function signedShipment(shipment: Shipment, parts: SigningParts): Promise<Shipment> {
   const wanted = shipment.sign === 'always' || (shipment.sign === 'unless-signed' && parts.settings['dkim.signUnsigned'])
   if (!wanted || parts.keys.all().length === 0) return shipment
-  const fields = await signatures(shipment, parts)
-  if (fields.length === 0) return shipment
+  const head = await signedHead(shipment, parts)
+  if (head === undefined) return shipment
   const { size, open } = shipment
-  return { ...shipment, size: size + fields.length, open: () => Readable.from(preceded(fields, open), { objectMode: false }) }
+  return {
+    ...shipment,
+    size: size + head.bytes.length - head.instead,
+    open: () => Readable.from(withHead(head, open), { objectMode: false }),
+  }
 }
 
-async function* preceded(fields: Buffer, open: () => Readable): AsyncGenerator<Buffer> {
-  yield fields
-  for await (const chunk of open() as AsyncIterable<Buffer>) yield chunk
+/** What goes out in the place of the first `instead` bytes of the content. */
+type Head = { readonly bytes: Buffer; readonly instead: number }
+
+async function* withHead({ bytes, instead }: Head, open: () => Readable): AsyncGenerator<Buffer> {
+  yield bytes
+  let skip = instead
+  for await (const chunk of open() as AsyncIterable<Buffer>) {
+    if (skip < chunk.length) yield chunk.subarray(skip)
+    skip = Math.max(0, skip - chunk.length)
+  }
 }
 
-/** The signature fields for a content, read once from end to end and never held; empty when nothing signs it. */
-async function signatures({ open, sign, signal }: Shipment, { keys, clock, log }: SigningParts): Promise<Buffer> {
+/** The signature fields for a content and the header they sign; undefined when nothing signs it. Reads it once to its end and holds none of it. */
+async function signedHead({ open, sign, signal }: Shipment, parts: SigningParts): Promise<Head | undefined> {
   const bodyHash = relaxedBodyHash()
   let head = Buffer.alloc(0)
-  let header: Header | undefined
-  let signers: readonly DkimKey[] = []
+  let ready: Ready | undefined
   try {
     for await (const chunk of open() as AsyncIterable<Buffer>) {
       signal.throwIfAborted()
-      if (header !== undefined) {
+      if (ready !== undefined) {
         bodyHash.update(chunk)
         continue
       }
       head = Buffer.concat([head, chunk])
-      const end = headerEnd(head)
-      if (end === undefined) continue
-      header = parseHeader(head.subarray(0, end - 2))
-      signers = signersOf(header, sign, keys)
-      if (signers.length === 0) break
-      bodyHash.update(head.subarray(end))
+      const bodyStart = head.indexOf('\r\n\r\n') + 4
+      if (bodyStart < 4) continue
+      ready = await readyToSign(head.subarray(0, bodyStart - 2), sign, parts)
+      if (ready === undefined) return undefined
+      bodyHash.update(head.subarray(bodyStart))
     }
   } catch (error) {
     // The transport meets the same fault when it opens the content, and has an outcome for it.
-    if (!signal.aborted) log.warn({ err: error }, 'a content could not be read to sign it')
-    return Buffer.alloc(0)
+    if (!signal.aborted) parts.log.warn({ err: error }, 'a content could not be read to sign it')
+    return undefined
   }
-  const signed = header ?? []
+  if (ready === undefined) return undefined
+  const { header, signers, instead } = ready
   const hash = bodyHash.digest()
-  return Buffer.concat(signers.map((signer) => signatureField(signer, signed, hash, clock())))
+  const fields = signers.map((signer) => signatureField(signer, header, hash, parts.clock()))
+  return { instead, bytes: Buffer.concat([...fields, ...(instead > 0 ? header.map(({ raw }) => raw) : [])]) }
 }
 
-/** Where the body begins: after the empty line; undefined while it has not come. */
-function headerEnd(head: Buffer): number | undefined {
-  const at = head.indexOf('\r\n\r\n')
-  return at < 0 ? undefined : at + 4
-}
+/** `instead`: bytes of the old header that this one replaces; 0 when it is the old one. */
+type Ready = { readonly header: Header; readonly signers: readonly DkimKey[]; readonly instead: number }
 
-function signersOf(header: Header, sign: Shipment['sign'], keys: DkimKeys): readonly DkimKey[] {
+async function readyToSign(block: Buffer, sign: Shipment['sign'], { keys, tags }: SigningParts): Promise<Ready | undefined> {
+  const header = parseHeader(block)
   const author = authorDomain(header)
-  if (author === undefined || (sign === 'unless-signed' && carriesAlignedSignature(header, author))) return []
-  return keys.signersFor(author)
+  if (author === undefined || (sign === 'unless-signed' && carriesAlignedSignature(header, author))) return undefined
+  const signers = keys.signersFor(author)
+  if (signers.length === 0) return undefined
+  // Somebody else's signature covers the subject as well: theirs would break.
+  const untagged =
+    sign === 'unless-signed' && field(header, 'DKIM-Signature') === undefined ? untag(header, (await tags?.()) ?? []) : header
+  return { header: untagged, signers, instead: untagged === header ? 0 : block.length }
+}
+
+/** The header without the policy's tags in its subject; the same one when there are none. */
+function untag(header: Header, tags: readonly string[]): Header {
+  const subject = decodeWords(field(header, 'Subject') ?? '')
+  const bare = withoutTags(subject, tags)
+  if (bare === subject || named(header, 'Subject').length !== 1) return header
+  const written = formatField('Subject', oneLine(bare))
+  return header.map((one) => (/^subject$/i.test(one.name) ? { name: one.name, value: oneLine(bare), raw: Buffer.from(written) } : one))
 }

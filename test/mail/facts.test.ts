@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { messageFacts, subjectTags } from '../../src/mail/facts.ts'
+import { messageFacts, subjectTags, withoutTags } from '../../src/mail/facts.ts'
 import { parseHeader } from '../../src/mail/header.ts'
 
 const factsOf = (header: string, body?: string | Buffer) =>
@@ -53,6 +53,31 @@ const tags: [string, string[]][] = [
 ]
 for (const [subject, found] of tags)
   test(`the tags of "${subject}" are ${JSON.stringify(found)}`, () => assert.deepEqual(subjectTags(subject), found))
+
+for (const [subject, left] of [
+  ['[secure] Hello', 'Hello'],
+  ['Hello [SECURE]', 'Hello'],
+  ['Re: Fwd[2]: [ Secure ]Hello', 'Re: Fwd[2]: Hello'],
+  ['[x] [secure] Hello [y] [secure][z]', '[x] Hello [y] [z]'],
+  ['[secure]', ''],
+  ['  [other]  stays  ', '  [other]  stays  '],
+  ['the word [secure] within', 'the word [secure] within'],
+] as const)
+  test(`"${subject}" without [secure] is "${left}"`, () => assert.equal(withoutTags(subject, ['secure']), left))
+
+test('taking a tag out leaves every other tag, and a subject without it as it was', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.constantFrom('[a]', '[b]', ' ', 'Re: ', 'x', '[', ']')).map((parts) => parts.join('')),
+      (subject) => {
+        const had = subjectTags(subject)
+        const left = withoutTags(subject, ['a'])
+        if (!had.includes('a')) assert.equal(left, subject)
+        for (const tag of had) if (tag !== 'a') assert.ok(left.toLowerCase().includes(tag), `${subject} → ${left}`)
+      },
+    ),
+  )
+})
 
 test('a tag in an encoded subject counts', () => {
   assert.deepEqual(factsOf('Subject: =?utf-8?B?W3NlY3VyZV0gR3LDvMOfZQ==?=\n').subjectTags, ['secure'])
