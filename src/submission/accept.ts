@@ -131,7 +131,11 @@ export function createReception(parts: AcceptParts, transaction: Transaction, se
   return {
     take: async (chunk) => {
       busy = true
-      const taken = await step(chunk)
+      // A bug of ours on the way: the client keeps its message, and the others their server.
+      const taken = await step(chunk).catch((error: unknown): Taken => {
+        log.error({ err: error, client: sender.client.address }, 'a message could not be received')
+        return { kind: 'stop', reply: farewell(451, databaseRefusal.status, databaseRefusal.text) }
+      })
       busy = false
       if (gone || taken.kind === 'stop') await drop()
       return taken

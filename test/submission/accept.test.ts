@@ -171,3 +171,27 @@ test('a flood of dot lines reaches the spool in as few pieces as it came in chun
     await door.close()
   }
 })
+
+test('a fault of ours inside DATA is 451 for this client, and the server goes on', async () => {
+  const spool = memorySpool()
+  let broken = true
+  const intake = () => {
+    if (broken) throw new Error('a bug')
+    return spool.intake()
+  }
+  const door = await openDoor({}, { spool: { ...spool, intake } })
+  try {
+    for (const expected of [/^451 4\.3\.0 /, /^250 2\.0\.0 queued/]) {
+      const client = await talk(door.port)
+      await client.reply()
+      await client.say('EHLO client')
+      await begin(client)
+      client.write(message)
+      assert.match(await client.reply(), expected)
+      client.close()
+      broken = false
+    }
+  } finally {
+    await door.close()
+  }
+})
