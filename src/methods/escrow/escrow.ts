@@ -1,4 +1,5 @@
 /** The method that reaches everybody: the message stays sealed here, and its recipient gets a notice with a link. */
+import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { parseMailboxes } from '../../mail/address.ts'
 import { decodeWords, field, type Header, oneLine, parseHeader } from '../../mail/header.ts'
@@ -55,10 +56,13 @@ async function sealForAll(parts: Parts, attempt: Attempt<EscrowOptions>): Promis
   const opened = await readMeta(attempt)
   if (opened === undefined) return new Map(attempt.recipients.map(({ id }) => [id, damaged]))
   const { header, meta } = opened
-  const answers = attempt.recipients.map(
-    async (recipient) => [recipient.id, await sealForOne(parts, attempt, recipient, { proof, header, meta })] as const,
-  )
-  return new Map(await Promise.all(answers))
+  const answers = new Map<string, Answer>()
+  for (const recipient of attempt.recipients) {
+    answers.set(recipient.id, await sealForOne(parts, attempt, recipient, { proof, header, meta }))
+    // A thousand letters take seconds: others get their turn in between.
+    await setImmediate()
+  }
+  return answers
 }
 
 /** What is sealed beside the header. Undefined when the stored content cannot be read: that must not become a letter. */

@@ -57,6 +57,19 @@ test('letter, notice and the recipient’s new state are one transaction with th
     assert.equal(recipient?.state, 'waiting')
   }))
 
+test('a message for three hundred recipients leaves turns to others while its letters are sealed', () =>
+  withWorld(async (world) => {
+    const addresses = Array.from({ length: 300 }, (_, index) => `r${index}@lab.example`)
+    await world.accept(letterFor('r0@lab.example'), ...addresses)
+    let turns = 0
+    const counting = setInterval(() => turns++, 1)
+    const sealed = await world.seal()
+    clearInterval(counting)
+    assert.equal(sealed.size, 300)
+    // Sealed in one go they would leave a handful.
+    assert.ok(turns > 50, `${turns} turns`)
+  }))
+
 test('one message for two recipients shares one payload; each reads and expires alone, the payload goes with the last', () =>
   withWorld(async (world) => {
     const both = ['max.maier@lab.example', 'eva.klein@lab.example']
