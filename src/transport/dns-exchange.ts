@@ -67,7 +67,10 @@ function overUdp(server: DnsServer, question: Question, timeout: number, edns: b
   return new Promise((resolve) => {
     // A fresh socket per question: the random source port is half of the protection against forged answers (RFC 5452 §9.2).
     const socket = createSocket(isIPv6(server.host) ? 'udp6' : 'udp4')
+    let finished = false
     const finish = (result: Exchange) => {
+      if (finished) return
+      finished = true
       clearTimeout(timer)
       socket.removeAllListeners().on('error', () => undefined)
       socket.close()
@@ -79,7 +82,11 @@ function overUdp(server: DnsServer, question: Question, timeout: number, edns: b
       const answer = accept(message, id, question)
       if (answer) finish(answer)
     })
-    socket.connect(server.port, server.host, () => socket.send(bytes, (error) => error && finish(silent(server, error.message))))
+    // Node hands its error (no route, no such host) to this callback; to send all the same would throw.
+    socket.connect(server.port, server.host, (error?: Error) => {
+      if (error) return finish(silent(server, error.message))
+      socket.send(bytes, (failed) => failed && finish(silent(server, failed.message)))
+    })
   })
 }
 
