@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import type { Envelope } from '../mail/envelope.ts'
 import { type MailFacts, messageFacts } from '../mail/facts.ts'
 import { type Header, parseHeader } from '../mail/header.ts'
+import { sentence } from '../mail/outcome.ts'
 import type { Plan, Step } from '../mail/plan.ts'
 import type { Answer, Attempt } from '../methods/method.ts'
 import type { Clock } from '../ops/clock.ts'
@@ -65,7 +66,7 @@ async function deliverParty(parts: DeliveryParts, group: Group, party: Party, co
   const { finished } = await settleSurely(parts, group, follow.settlements, [...writes, ...follow.statements], signal)
   for (const { recipient, outcome, method } of endings)
     parts.log.info(
-      { message: message.id, recipient: recipient.id, to: recipient.address, method, outcome: outcome.kind, why: outcome.text },
+      { message: message.id, recipient: recipient.id, to: recipient.address, method, outcome: outcome.kind, why: sentence(outcome) },
       'attempt',
     )
   await Promise.all(endings.map(({ answer }) => answer?.settled?.()))

@@ -1,6 +1,7 @@
 /** Turns the ending of a walk into what the spool writes: state, decision record, audit detail. */
 import type { MailFacts } from '../mail/facts.ts'
 import type { Reason } from '../mail/outcome.ts'
+import { sentence } from '../mail/outcome.ts'
 import type { Plan, StepResult } from '../mail/plan.ts'
 import { decisionRecord } from '../routing/record.ts'
 import type { ClaimedRecipient, Group } from '../spool/claim.ts'
@@ -24,7 +25,7 @@ export function settlementOf(ending: Ending & { readonly plan: Plan }, group: Gr
     reason,
     assurance: outcome.kind === 'delivered' ? outcome.assurance : null,
     proof: answer?.proof ?? null,
-    lastReply: outcome.text,
+    lastReply: sentence(outcome),
     delayNoticed: recipient.delayNoticed,
     record: JSON.stringify(
       decisionRecord({
@@ -43,7 +44,7 @@ export function settlementOf(ending: Ending & { readonly plan: Plan }, group: Gr
       rule: plan.rule.name,
       revision: plan.revision,
       evidence: outcome.evidence,
-      text: outcome.text,
+      text: sentence(outcome),
     },
   }
 }
@@ -69,7 +70,7 @@ const lastResult = ({ outcome, method }: Ending): StepResult => ({
   method,
   result: outcome.kind,
   reason: outcome.kind === 'delivered' ? null : outcome.reason,
-  text: outcome.text,
+  text: sentence(outcome),
   evidence: outcome.evidence,
 })
 

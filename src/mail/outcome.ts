@@ -79,8 +79,14 @@ export type Outcome =
       readonly kind: 'deferred'
       readonly reason: Reason
       readonly text: string
+      /** What we do next, without a full stop: `we try again for 60 minutes before another way is taken`. */
+      readonly next?: string
       readonly evidence: Evidence
       readonly retry: Retry
       readonly status?: string
     }
   | { readonly kind: 'failed'; readonly reason: Reason; readonly text: string; readonly evidence: Evidence; readonly status: string }
+
+/** The whole sentence of an outcome: what happened and, while it waits, what comes next. */
+export const sentence = (outcome: Outcome): string =>
+  outcome.kind === 'deferred' && outcome.next !== undefined ? `${outcome.text}; ${outcome.next}` : outcome.text

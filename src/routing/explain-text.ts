@@ -31,8 +31,17 @@ function headline(explanation: Explanation): string {
   }
   if (outcome === 'held') return `HELD for ${to}${said}.`
   if (outcome === 'bounced' && last?.method !== bounce.method) return `BOUNCED for ${to}${said}.`
-  const letter = outcome.startsWith('letter-') ? ` (the letter is ${outcome.slice('letter-'.length)})` : ''
+  const letter = letterWords[outcome] === undefined ? '' : ` (${letterWords[outcome]})`
   return `${outcome === 'bounced' ? 'BOUNCED' : title(method ?? outcome)} for ${to}${letter}, because ${refused}.`
+}
+
+const letterWords: { readonly [outcome: string]: string | undefined } = {
+  'letter-waiting': 'its notice is on the way',
+  'letter-notified': 'not opened yet',
+  'letter-read': 'opened and read',
+  'letter-expired': 'past its date',
+  'letter-recalled': 'recalled by its sender',
+  'letter-superseded': 'replaced by a newer link',
 }
 
 /** The refusals before the step that served; without any, the rule itself is the reason. */

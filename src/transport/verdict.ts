@@ -33,7 +33,8 @@ export function verdict(trouble: Trouble, circumstances: Circumstances): Outcome
       return {
         kind: 'deferred',
         reason,
-        text: `${text}; ${ruling.so}`,
+        text,
+        next: ruling.so,
         evidence: withRow(evidence, trouble.row),
         retry: ruling.retry,
         // RFC 3464 §2.3.4: a temporary status stays one in the delay notice; the final one is the ruling's.

@@ -1,8 +1,10 @@
 /** The decision table through real sockets: hosts and servers that refuse, vanish, or leave us in doubt. */
+
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Answer, Manner } from '../../src/demo/partner.ts'
 import type { Outcome } from '../../src/mail/outcome.ts'
+import { sentence } from '../../src/mail/outcome.ts'
 import { openWorld, type SmallWorld, verified } from '../world/small-world.ts'
 
 let world: SmallWorld
@@ -118,7 +120,7 @@ test('a refused or unreachable host: ordinary retry, never a fall back', async (
   world.dns.set('mx.gone.example', { records: [{ type: 'A', data: world.freeAddress() }] })
   const { first } = await world.ship('gone.example', verified)
   assert.deepEqual(shape(first), ['deferred', 'unreachable', ordinary])
-  assert.match(first.text, /mx\.gone\.example \(127\.[\d.]+:\d+\): the connection was refused; we try again/)
+  assert.match(sentence(first), /mx\.gone\.example \(127\.[\d.]+:\d+\): the connection was refused; we try again/)
 })
 
 test('what the server does not offer and the message needs', async () => {

@@ -1,6 +1,8 @@
 /** The decision table as a pure function. */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { sentence } from '../../src/mail/outcome.ts'
 import { mostHopeful, type Row, rows, type Trouble } from '../../src/transport/trouble.ts'
 import { type Circumstances, rounds, verdict } from '../../src/transport/verdict.ts'
 
@@ -68,7 +70,7 @@ test('rounds are drawn together for a shorter time and go on hourly for a longer
 test('the patience of the rule replaces the setting', () => {
   const outcome = verdict(trouble('expired'), { ...usual, patience: 6 * minute })
   assert.deepEqual(outcome.kind === 'deferred' && outcome.retry, { offsets: rounds(6 * minute), then: 'unsuitable' })
-  assert.match(outcome.text, /; we try again for 6 minutes before another way is taken$/)
+  assert.match(sentence(outcome), /; we try again for 6 minutes before another way is taken$/)
 })
 
 test('the most hopeful trouble decides', () => {
