@@ -14,7 +14,7 @@ import { type ClaimedRecipient, type Group, type Opened, openClaimed } from '../
 import type { SpoolParts } from '../spool/parts.ts'
 import { type Settled, type Settlement, settleGroup } from '../spool/settle.ts'
 import type { Spool } from '../spool/spool.ts'
-import type { Statement } from '../store/db.ts'
+import { type Statement, sql } from '../store/db.ts'
 import { alike } from './alike.ts'
 import { followUps } from './follow-ups.ts'
 import { type Head, readHead } from './head.ts'
@@ -57,7 +57,7 @@ export async function deliverGroup(parts: DeliveryParts, group: Group, signal: A
 
 async function deliverParty(parts: DeliveryParts, group: Group, party: Party, content: Content, signal: AbortSignal): Promise<void> {
   const { message } = group
-  const walked = await walkParty(parts, group, party, content, signal)
+  const walked = await walkParty(parts, group, party, content, { signal, lifetime: await lifetimeOf(parts, group) })
   const endings = message.kind === 'notice' || message.kind === 'code' ? walked.map(withoutQuotes) : walked
   const settlements = endings.map((ending) => settlementOf(ending, group, content.facts, parts.clock()))
   const follow = await followUps(parts, group, endings, settlements, content.header)
@@ -141,12 +141,20 @@ async function planParties(parts: DeliveryParts, { message, recipients }: Group,
   )
 }
 
+/** Milliseconds after acceptance. A notice is given up when its letter ends: after that nobody would tell the sender that it never arrived. */
+async function lifetimeOf({ settings, spoolParts }: DeliveryParts, { message }: Group): Promise<number> {
+  const usual = settings['retry.lifetime']
+  if (message.kind !== 'notice') return usual
+  const [letter] = await spoolParts.db.read<{ expires_at: number }>(sql`SELECT expires_at FROM letter WHERE id = ${message.about ?? ''}`)
+  return letter === undefined ? usual : Math.min(usual, letter.expires_at - message.acceptedAt)
+}
+
 function walkParty(
   parts: DeliveryParts,
   group: Group,
   party: Party,
   content: Content,
-  signal: AbortSignal,
+  { signal, lifetime }: { readonly signal: AbortSignal; readonly lifetime: number },
 ): Promise<(Ending & { plan: Plan })[]> {
   const { settings, clock, log } = parts
   const { message, domain } = group
@@ -172,7 +180,7 @@ function walkParty(
     },
     now: clock,
     jitter: Math.random,
-    timing: { schedule, lifetime: settings['retry.lifetime'] },
+    timing: { schedule, lifetime },
     acceptedAt: message.acceptedAt,
   }).then((endings) => endings.map((ending) => ({ ...ending, plan: party.plan })))
 }

@@ -253,3 +253,15 @@ test('a report shows the subject only where the plan lets the message travel une
   const shown = (address: string) => told.find((report) => report.includes(address))?.includes('pay Max 5000')
   assert.deepEqual([shown('tls@a.example'), shown('tls-opportunistic@b.example')], [false, true])
 })
+
+test('a notice is given up when its letter ends, and the sender hears of it', async () => {
+  await acceptNotice()
+  world.answers.notice = all(later('451 try later'))
+  for (const end = world.now + 86_400_000; world.now <= end; world.now = (await stateOf('notice@lab.example')).next_attempt_at) {
+    await deliver()
+    if ((await stateOf('notice@lab.example')).state !== 'waiting') break
+  }
+  assert.deepEqual([(await stateOf('notice@lab.example')).state, (await stateOf('escrow@lab.example')).state], ['bounced', 'bounced'])
+  const told = (await reports()).map((report) => report.replaceAll('=\r\n', ''))
+  assert.match(told.at(-1) ?? '', /could not be delivered to escrow@lab\.example: the notice of the letter could not be delivered/)
+})

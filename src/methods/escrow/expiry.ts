@@ -16,14 +16,18 @@ export type Ended = { readonly kind: 'expired' | 'recalled' | 'superseded'; read
 type DueRow = { id: string; recipient: string; address: string; read_at: number | null; lookup: string | null }
 const tombstoneLife = 7 * day
 
-/** End every letter past its date, and clear away what is left of ended letters, sessions and codes. Returns how many ended. */
+/**
+ * End every letter past its date, and clear away what is left of ended letters, sessions and codes. Returns how many ended. A letter whose
+ * notice waits is left a day longer: delivery gives the notice up now, tells the sender and ends the letter.
+ */
 export async function expireLetters(parts: ExpiryParts): Promise<number> {
   const { db, clock } = parts
   let ended = 0
   for (;;) {
     const due = await db.read<DueRow>(sql`SELECT letter.id, letter.recipient, letter.address, letter.read_at, letter_header.lookup
       FROM letter LEFT JOIN letter_header ON letter_header.letter = letter.id
-      WHERE letter.ended_at IS NULL AND letter.expires_at <= ${clock()} LIMIT 100`)
+      WHERE letter.ended_at IS NULL AND letter.expires_at <= ${clock()}
+        AND (letter.state <> 'waiting' OR letter.expires_at <= ${clock() - day}) LIMIT 100`)
     if (due.length === 0) break
     for (const letter of due) ended += await expireOne(parts, letter)
   }
