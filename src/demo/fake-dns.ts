@@ -8,6 +8,9 @@ export type FakeRecord =
   | { readonly type: 'A' | 'AAAA' | 'CNAME' | 'NS' | 'PTR'; readonly data: string; readonly ttl?: number }
   | { readonly type: 'MX'; readonly data: { readonly preference: number; readonly exchange: string }; readonly ttl?: number }
   | { readonly type: 'TXT'; readonly data: string | readonly string[]; readonly ttl?: number }
+  | { readonly type: 'SOA'; readonly data: codec.SoaData; readonly ttl?: number }
+  /** RDATA: usage, selector, matching type, then the data (RFC 6698 §2.1). */
+  | { readonly type: 'TLSA'; readonly data: Buffer; readonly ttl?: number }
 
 /** What is answered for one name. A name without an entry is NXDOMAIN, a type without a record NODATA. */
 export type FakeName = {
@@ -19,11 +22,25 @@ export type FakeName = {
   readonly silent?: boolean
   /** Over UDP say only "truncated". */
   readonly truncate?: boolean
+  /** As a validating resolver answers for a signed zone: with AD, for this name and the names below it that are not listed. */
+  readonly secure?: boolean
+  /** As a validating resolver answers where signatures do not hold: SERVFAIL, unless it is asked not to check (CD). */
+  readonly bogus?: boolean
   /** Applies only to queries of these types; others are answered from `records` as usual. */
   readonly only?: readonly string[]
 }
 
-export type FakeQuery = { readonly name: string; readonly type: string; readonly over: 'udp' | 'tcp' }
+export type FakeQuery = { readonly name: string; readonly type: string; readonly over: 'udp' | 'tcp'; readonly cd: boolean }
+
+/** The entry of the name `.` that makes this server pass for a validating resolver. */
+export const signedRoot: FakeName = {
+  // Not for the top-level domains: each name says itself whether it is signed.
+  records: [
+    { type: 'SOA', ttl: 3600, data: { mname: 'a.root', rname: 'nobody.root', serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 1 } },
+  ],
+  secure: true,
+  only: ['SOA'],
+}
 
 export type FakeDns = {
   /** `127.0.0.1:port`, as the setting `dns.servers` takes it. */
@@ -46,7 +63,7 @@ export async function startFakeDns(zone: { readonly [name: string]: FakeName } =
     const query = decode(bytes)
     const question = query?.questions?.[0]
     if (!query || !question) return
-    queries.push({ name: canonical(question.name), type: question.type, over })
+    queries.push({ name: canonical(question.name), type: question.type, over, cd: query.flag_cd })
     const entry = names.get(canonical(question.name))
     const special = entry && (!entry.only || entry.only.includes(question.type)) ? entry : undefined
     if (special?.silent) return
@@ -68,7 +85,7 @@ export async function startFakeDns(zone: { readonly [name: string]: FakeName } =
 
 const canonical = (name: string) => name.toLowerCase().replace(/\.$/, '')
 
-function decode(bytes: Buffer): codec.Packet | undefined {
+function decode(bytes: Buffer): codec.DecodedPacket | undefined {
   try {
     return codec.decode(bytes)
   } catch {
@@ -77,43 +94,65 @@ function decode(bytes: Buffer): codec.Packet | undefined {
 }
 
 function encodeReply(
-  query: codec.Packet,
+  query: codec.DecodedPacket,
   question: codec.Question,
   names: ReadonlyMap<string, FakeName>,
   special: FakeName | undefined,
   over: 'udp' | 'tcp',
 ): Buffer {
-  const { answers, rcode } = lookUp(question, names, special)
+  const { answers, rcode, secure } = lookUp(question, names, special, query.flag_cd)
   const base = { id: query.id ?? 0, type: 'response' as const, questions: [question] }
-  const flags = codec.AUTHORITATIVE_ANSWER | codec.RECURSION_DESIRED | codec.RECURSION_AVAILABLE | rcodes[rcode]
+  // RFC 6840 §5.8: AD only for those who show that they know it.
+  const opt = query.additionals?.find((record) => record.type === 'OPT') as { udpPayloadSize?: number; flag_do?: boolean } | undefined
+  const ad = secure && (query.flag_ad || opt?.flag_do) ? codec.AUTHENTIC_DATA : 0
+  const flags = codec.AUTHORITATIVE_ANSWER | codec.RECURSION_DESIRED | codec.RECURSION_AVAILABLE | ad | rcodes[rcode]
   const authorities = answers.length > 0 ? [] : [soa(question.name)]
   const full = codec.encode({ ...base, flags, answers, authorities })
   // RFC 6891 §6.2.5: without EDNS a UDP answer holds 512 octets.
-  const opt = query.additionals?.find((record) => record.type === 'OPT') as { udpPayloadSize?: number } | undefined
   if (over === 'tcp' || (!special?.truncate && full.length <= Math.max(opt?.udpPayloadSize ?? 512, 512))) return full
   return codec.encode({ ...base, flags: flags | codec.TRUNCATED_RESPONSE })
 }
+
+type LookedUp = { readonly answers: codec.Answer[]; readonly rcode: keyof typeof rcodes; readonly secure: boolean }
 
 function lookUp(
   question: codec.Question,
   names: ReadonlyMap<string, FakeName>,
   special: FakeName | undefined,
-): { answers: codec.Answer[]; rcode: keyof typeof rcodes } {
-  if (special?.rcode && special.rcode !== 'NOERROR') return { answers: [], rcode: special.rcode }
+  unchecked: boolean,
+): LookedUp {
+  if (special?.rcode && special.rcode !== 'NOERROR') return { answers: [], rcode: special.rcode, secure: false }
   const answers: codec.Answer[] = []
   let name = canonical(question.name)
+  let secure = true
   // A server follows CNAMEs inside its own zone (RFC 1034 §3.6.2), not for ever.
   for (let hop = 0; hop < 16; hop++) {
-    const records = names.get(name)?.records
-    if (!names.has(name)) return { answers, rcode: answers.length > 0 ? 'NOERROR' : 'NXDOMAIN' }
-    const alias = records?.find((record) => record.type === 'CNAME')
-    const wanted = alias && question.type !== 'CNAME' ? [alias] : (records ?? []).filter((record) => record.type === question.type)
-    answers.push(...wanted.map((record) => ({ name, ttl: 300, class: 'IN', ...record }) as codec.Answer))
+    const entry = names.get(name)
+    const applies = !entry?.only || entry.only.includes(question.type)
+    secure &&= applies && isSecure(name, names) && !unchecked
+    if (entry?.bogus && applies && !unchecked) return { answers: [], rcode: 'SERVFAIL', secure: false }
+    if (!entry) return { answers, rcode: answers.length > 0 ? 'NOERROR' : 'NXDOMAIN', secure }
+    const { records = [] } = entry
+    const alias = records.find((record) => record.type === 'CNAME')
+    const wanted = alias && question.type !== 'CNAME' ? [alias] : records.filter((record) => record.type === question.type)
+    answers.push(...wanted.map((record) => toAnswer(name, record)))
     if (!alias || question.type === 'CNAME') break
     name = canonical(alias.data as string)
   }
-  return { answers, rcode: 'NOERROR' }
+  return { answers, rcode: 'NOERROR', secure }
 }
+
+/** A name that is not listed is as secure as the nearest one above it. */
+function isSecure(name: string, names: ReadonlyMap<string, FakeName>): boolean {
+  const entry = names.get(name)
+  if (entry) return entry.secure === true
+  const parent = name.indexOf('.') < 0 ? undefined : name.slice(name.indexOf('.') + 1)
+  return parent !== undefined && isSecure(parent, names)
+}
+
+// The codec's own TLSA cannot write records of the wrong length: 52 is written as an unknown type.
+const toAnswer = (name: string, record: FakeRecord): codec.Answer =>
+  ({ name, ttl: 300, class: 'IN', ...record, ...(record.type === 'TLSA' && { type: 'UNKNOWN_52' }) }) as codec.Answer
 
 // The negative TTL is the smaller of the SOA's own TTL and its minimum (RFC 2308 §5).
 const soa = (name: string): codec.Answer => ({

@@ -84,7 +84,11 @@ export const table = {
     kind.list(kind.dnsServer, 'system'),
     'The DNS servers to ask; `system` means those of the operating system.',
   ),
-  'dns.trustAd': later('auto', kind.oneOf('auto', 'always', 'never'), 'Whether the AD bit of the DNS server is believed (DANE).'),
+  'dns.trustAd': now(
+    'auto',
+    kind.oneOf('auto', 'always', 'never'),
+    'Whether the DNS server’s word that it validated DNSSEC (the AD bit) is believed, as DANE needs; `auto`: of a server on this machine that validates the root.',
+  ),
   'tls.ca': now('', kind.optional(kind.path), 'PEM file of more certificate authorities to trust, besides the system’s.'),
   'tls.minVersion': now('1.2', kind.oneOf('1.2', '1.3'), 'The oldest TLS version we speak, in and out.'),
 

@@ -3,28 +3,38 @@ import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { connect, isIPv6 } from 'node:net'
 import * as codec from 'dns-packet'
+import { hideTlsa } from './tlsa.ts'
 
 export type DnsServer = { readonly host: string; readonly port: number }
-export type QueryType = 'MX' | 'A' | 'AAAA' | 'CNAME' | 'TXT'
+export type QueryType = 'MX' | 'A' | 'AAAA' | 'CNAME' | 'TXT' | 'TLSA' | 'SOA'
 
 /** `answer`: it is for our question, whatever its rcode. `silent`: nothing usable came in time. */
 export type Exchange =
   | { readonly kind: 'answer'; readonly packet: codec.DecodedPacket; readonly rcode: string }
   | { readonly kind: 'silent'; readonly text: string }
 
-type Question = { readonly name: string; readonly type: QueryType }
+/** The root is the empty name. */
+export type Question = {
+  readonly name: string
+  readonly type: QueryType
+  /** Ask for DNSSEC: whether the answer was validated (AD), with what validates it (DO). */
+  readonly dnssec?: boolean
+  /** Ask for the answer as it is, validated or not (CD, RFC 4035 §3.2.2). */
+  readonly unchecked?: boolean
+}
 
 /** Ask once, waiting at most `timeout` milliseconds for each protocol. */
 export async function exchange(server: DnsServer, question: Question, timeout: number): Promise<Exchange> {
   const first = await overUdp(server, question, timeout, true)
   if (first.kind === 'silent') return first
   // RFC 6891 §7: an old server may not understand EDNS; ask again without.
-  const again = ['FORMERR', 'NOTIMP'].includes(first.rcode) ? await overUdp(server, question, timeout, false) : first
+  const edns = !['FORMERR', 'NOTIMP'].includes(first.rcode)
+  const again = edns ? first : await overUdp(server, question, timeout, false)
   if (again.kind === 'silent' || !again.packet.flag_tc) return again
-  return overTcp(server, question, timeout)
+  return overTcp(server, question, timeout, edns)
 }
 
-function encode(question: Question, edns: boolean): { readonly id: number; readonly bytes: Buffer } {
+function encode({ name, type, dnssec, unchecked }: Question, edns: boolean): { readonly id: number; readonly bytes: Buffer } {
   const id = randomInt(65_536)
   // 1232: what fits an IPv6 packet everywhere (RFC 9715).
   const opt = {
@@ -33,15 +43,16 @@ function encode(question: Question, edns: boolean): { readonly id: number; reado
     udpPayloadSize: 1232,
     extendedRcode: 0,
     ednsVersion: 0,
-    flags: 0,
-    flag_do: false,
+    flags: dnssec ? codec.DNSSEC_OK : 0,
+    flag_do: dnssec === true,
     options: [],
   }
   const bytes = codec.encode({
     type: 'query',
     id,
-    flags: codec.RECURSION_DESIRED,
-    questions: [{ ...question, class: 'IN' }],
+    // RFC 6840 §5.7: AD in a question says that AD in the answer is understood.
+    flags: codec.RECURSION_DESIRED | (dnssec ? codec.AUTHENTIC_DATA : 0) | (unchecked ? codec.CHECKING_DISABLED : 0),
+    questions: [{ name: name === '' ? '.' : name, type, class: 'IN' }],
     additionals: edns ? [opt] : [],
   })
   return { id, bytes }
@@ -50,12 +61,12 @@ function encode(question: Question, edns: boolean): { readonly id: number; reado
 /** The answer to exactly our question, or undefined: a stray or forged packet (RFC 5452 §9.1). */
 function accept(bytes: Buffer, id: number, { name, type }: Question): Exchange | undefined {
   try {
-    const packet = codec.decode(bytes)
+    const packet = codec.decode(hideTlsa(bytes))
     const asked = packet.questions?.[0]
     if (packet.id !== id || !packet.flag_qr) return undefined
     const rcode = (packet as { rcode?: string }).rcode ?? 'NOERROR'
     if (!asked && rcode !== 'NOERROR') return { kind: 'answer', packet, rcode }
-    if (!asked || asked.type !== type || asked.name.toLowerCase() !== name) return undefined
+    if (!asked || asked.type !== type || asked.name.toLowerCase().replace(/\.$/, '') !== name) return undefined
     return { kind: 'answer', packet, rcode }
   } catch {
     return undefined
@@ -90,8 +101,8 @@ function overUdp(server: DnsServer, question: Question, timeout: number, edns: b
   })
 }
 
-function overTcp(server: DnsServer, question: Question, timeout: number): Promise<Exchange> {
-  const { id, bytes } = encode(question, false)
+function overTcp(server: DnsServer, question: Question, timeout: number, edns: boolean): Promise<Exchange> {
+  const { id, bytes } = encode(question, edns)
   const length = Buffer.alloc(2)
   length.writeUInt16BE(bytes.length)
   return new Promise((resolve) => {

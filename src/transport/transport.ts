@@ -67,7 +67,7 @@ export type TransportParts = {
 export function createTransport({ settings, clock, log, deadlines = {}, resolver }: TransportParts): Transport {
   const stopping = new AbortController()
   const underway = new Set<Promise<unknown>>()
-  const dns = resolver ?? createResolver({ servers: settings['dns.servers'], clock })
+  const dns = resolver ?? createResolver({ servers: settings['dns.servers'], trustAd: settings['dns.trustAd'], clock })
   let trust: Promise<Trust> | undefined
   const trusted = () => {
     trust ??= loadTrust(settings['tls.ca'])
