@@ -62,6 +62,8 @@ export type Retry = {
   readonly until?: number
   /** What a deferral past the last offset or `until` becomes. */
   readonly then: 'unsuitable' | 'failed'
+  /** With `then: 'unsuitable'`: the reason it becomes, where that says more than what happened last (`cause` in the evidence). */
+  readonly as?: Reason
 }
 
 /**

@@ -90,6 +90,11 @@ export const table = {
     'Whether the DNS server’s word that it validated DNSSEC (the AD bit) is believed, as DANE needs; `auto`: of a server on this machine that validates the root.',
   ),
   'tls.ca': now('', kind.optional(kind.path), 'PEM file of more certificate authorities to trust, besides the system’s.'),
+  'tls.ratchet': now(
+    '90d',
+    kind.duration,
+    'For how long after a delivery over verified TLS its loss is taken for a downgrade; 0: never.',
+  ),
   'tls.minVersion': now('1.2', kind.oneOf('1.2', '1.3'), 'The oldest TLS version we speak, in and out.'),
 
   'portal.listen': now('127.0.0.1:8080', kind.listen, 'Where the recipients’ pages are served, plain HTTP.'),
@@ -121,8 +126,16 @@ export const table = {
   'retry.lifetime': now('5d', kind.duration, 'How long a message is tried before it is bounced.'),
   'retry.delayNotice': now('1h', kind.duration, 'When the sender hears that a message waits.'),
   'retry.tls.soft': now('60m', kind.duration, 'How long a TLS failure that may pass is retried before the next step is taken.'),
-  'retry.tls.ratchet': later('4h', kind.duration, 'The same for a domain that had verified TLS before.'),
-  'retry.tls.enforced': later('24h', kind.duration, 'The same for a domain that publishes MTA-STS enforce or DANE.'),
+  'retry.tls.ratchet': now(
+    '4h',
+    kind.duration,
+    'The same for a domain that had verified TLS before (tls.ratchet); then the next step is taken as `downgrade-suspected`.',
+  ),
+  'retry.tls.enforced': now(
+    '24h',
+    kind.duration,
+    'The same for a domain that publishes MTA-STS enforce or DANE; its notices wait for retry.lifetime.',
+  ),
   'retry.code': now('15s, 30s, 60s, 2m, 4m', kind.list(kind.duration), 'Pauses between attempts for code mail.'),
 
   'dkim.signUnsigned': now(

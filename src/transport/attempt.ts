@@ -33,6 +33,8 @@ export async function deliverTo(shipment: Shipment, parts: AttemptParts, signal:
     published: 'none',
     need: need.kind === 'forced' ? 'forced' : 'clear',
     soft: settings['retry.tls.soft'],
+    ratchet: settings['retry.tls.ratchet'],
+    enforced: settings['retry.tls.enforced'],
     patience: need.kind === 'forced' ? need.patience : undefined,
   }
   const run = await walkCandidates(shipment, need, parts, signal)

@@ -15,6 +15,7 @@ export const rows = [
   'content-5yz',
   'sender-5yz',
   'content-damaged',
+  'dnssec-invalid',
   'starttls-4yz',
   'tls-broken',
   'expired',
@@ -24,8 +25,11 @@ export const rows = [
   'no-shared-tls',
   'not-trusted',
   'name-mismatch',
+  'tlsa-mismatch',
+  'tlsa-invalid',
   'too-low',
   'starttls-not-offered',
+  'mx-not-in-policy',
   'greeting-5yz',
   'smtputf8',
   'mx-unresolvable',
@@ -36,8 +40,24 @@ export const rows = [
 ] as const
 export type Row = (typeof rows)[number]
 
+/**
+ * What binds a delivery to a host: the columns of the table.
+ * - ratchet: its domain had verified TLS lately (posture.ts). - sts-…: its domain's MTA-STS policy (RFC 8461).
+ * - dane: the host itself has TLSA records that DNSSEC proves (RFC 7672).
+ */
+export type Published = (typeof columns)[number]
+
+/** The laxest first: over several hosts the strictest counts. `sts-testing` asks for nothing. */
+export const columns = ['none', 'sts-testing', 'ratchet', 'sts-enforce', 'dane'] as const
+
+/** The strictest of several columns. */
+export const strictest = (several: readonly (Published | undefined)[]): Published =>
+  columns.findLast((column) => several.includes(column)) ?? 'none'
+
 export type Trouble = {
   readonly row: Row
+  /** What binds us at this host, where that is more than what binds us at the whole domain. */
+  readonly published?: Published
   /** One sentence without its full stop: what happened, to what. */
   readonly text: string
   /** RFC 3463 status that the other side gave. */
