@@ -135,7 +135,8 @@ const boundBy = ({ published, verifiedAt }: Circumstances): Evidence =>
     ? {}
     : { published, ...(published === 'ratchet' && verifiedAt !== undefined && { verifiedAt: new Date(verifiedAt).toISOString() }) }
 
-type Ruling = { readonly kind: 'unsuitable' | 'failed' } | { readonly kind: 'deferred'; readonly retry: Retry; readonly so: string }
+type Ruling = { readonly kind: 'unsuitable' | 'failed' } | Waiting
+type Waiting = { readonly kind: 'deferred'; readonly retry: Retry; readonly so: string }
 
 function ruled(cell: Cell, { published, need, soft, ratchet, enforced, patience }: Circumstances): Ruling {
   switch (cell) {
