@@ -14,8 +14,8 @@ export type Reported = {
   readonly text: string
   /** `reply` and `host`, where a remote host spoke. */
   readonly evidence: Evidence
-  /** Delayed: milliseconds after acceptance until which it is tried. */
-  readonly patience: number
+  /** Delayed: until when it is tried, milliseconds since 1970. */
+  readonly until?: number
 }
 
 export type Report = {
@@ -60,7 +60,7 @@ export async function reportToSender({ settings, clock, spool }: DeliveryParts, 
       text: one.text,
       lastAttemptAt: now,
       ...remote(one.evidence),
-      ...(kind === 'delayed' && { retryUntil: message.acceptedAt + one.patience }),
+      ...(kind === 'delayed' && one.until !== undefined && { retryUntil: one.until }),
     })),
   })
   return spool.draft({

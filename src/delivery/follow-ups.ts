@@ -4,6 +4,7 @@ import type { Evidence } from '../mail/outcome.ts'
 import type { Plan } from '../mail/plan.ts'
 import { codeSettled, noticeSettled } from '../methods/escrow/settled.ts'
 import type { Group } from '../spool/claim.ts'
+import { endOf } from '../spool/schedule.ts'
 import type { Settlement } from '../spool/settle.ts'
 import { type Statement, sql } from '../store/db.ts'
 import { type Reported, reportToSender } from './bounce.ts'
@@ -68,29 +69,33 @@ async function report(
     kind,
     message,
     header,
-    recipients: endings.map((ending) => reported(parts, ending)),
+    recipients: endings.map((ending) => reported(parts, group, ending)),
     // Only a plan that lets the message travel unencrypted lets its subject do so.
     redactSubject: endings.some(({ plan }) => !plan.steps.some(({ method }) => method === 'opportunistic')),
   })
 }
 
-const reported = ({ settings }: DeliveryParts, { recipient, outcome }: Planned): Reported => ({
+const reported = ({ settings }: DeliveryParts, { message }: Group, { recipient, outcome, waits, stepSince }: Planned): Reported => ({
   address: recipient.address,
   ...(recipient.orcpt !== undefined && { orcpt: recipient.orcpt }),
   status: outcome.kind === 'delivered' ? '2.0.0' : outcome.kind === 'failed' ? outcome.status : (outcome.status ?? '4.4.7'),
   text: outcome.text,
   evidence: outcome.evidence,
-  patience: outcome.kind === 'deferred' ? (outcome.retry.until ?? settings['retry.lifetime']) : 0,
+  ...(outcome.kind === 'deferred' && {
+    until: endOf({ retry: outcome.retry, waits, stepSince, acceptedAt: message.acceptedAt, lifetime: settings['retry.lifetime'] }),
+  }),
 })
 
 async function letterStatements(
   parts: DeliveryParts,
-  { message }: Group,
+  group: Group,
   endings: readonly Planned[],
   late: readonly Planned[],
 ): Promise<readonly Statement[]> {
+  const { message } = group
   const waiting = message.kind === 'notice' ? late[0] : undefined
-  if (waiting !== undefined && message.about !== undefined) return reportNotice(parts, message.about, 'delayed', reported(parts, waiting))
+  if (waiting !== undefined && message.about !== undefined)
+    return reportNotice(parts, message.about, 'delayed', reported(parts, group, waiting))
   const ended = endings.find(({ outcome }) => outcome.kind !== 'deferred')
   if (ended === undefined || message.about === undefined) return []
   const { outcome } = ended
@@ -105,7 +110,7 @@ async function letterStatements(
   if (message.kind !== 'notice') return []
   const statements = noticeSettled(result)
   if (result.delivered) return statements
-  return [...statements, ...(await reportNotice(parts, result.letter, 'failed', { status: '5.4.7', text: result.text, patience: 0 }))]
+  return [...statements, ...(await reportNotice(parts, result.letter, 'failed', { status: '5.4.7', text: result.text }))]
 }
 
 const noticeWords = {
@@ -121,7 +126,7 @@ async function reportNotice(
   parts: DeliveryParts,
   letter: string,
   kind: 'failed' | 'delayed',
-  { status, text, patience }: Pick<Reported, 'status' | 'text' | 'patience'>,
+  { status, text, until }: Pick<Reported, 'status' | 'text' | 'until'>,
 ): Promise<readonly Statement[]> {
   const { db } = parts.spoolParts
   const [about] = await db.read<{
@@ -146,7 +151,9 @@ async function reportNotice(
       envelope: about.envid === null ? {} : { envid: about.envid },
     },
     header: [{ name: 'Message-ID', value: about.message_id, raw: Buffer.from(`Message-ID: ${about.message_id}\r\n`) }],
-    recipients: [{ address: about.address, status, text: `${noticeWords[kind]}: ${text}`, evidence: {}, patience }],
+    recipients: [
+      { address: about.address, status, text: `${noticeWords[kind]}: ${text}`, evidence: {}, ...(until !== undefined && { until }) },
+    ],
     redactSubject: true,
   })
 }

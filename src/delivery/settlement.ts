@@ -16,7 +16,7 @@ export function settlementOf(ending: Ending & { readonly plan: Plan }, group: Gr
   return {
     recipient,
     state,
-    frozen: { plan, earlier },
+    frozen: { plan, earlier, waits: ending.waits },
     step: ending.step,
     stepSince: ending.stepSince,
     stepAttempts: ending.stepAttempts,

@@ -3,7 +3,7 @@ import type { Outcome, Reason } from '../mail/outcome.ts'
 import type { Plan, Step, StepResult } from '../mail/plan.ts'
 import type { Answer, Attempt } from '../methods/method.ts'
 import type { ClaimedRecipient } from '../spool/claim.ts'
-import { type Next, nextAttempt } from '../spool/schedule.ts'
+import { counted, type Next, nextAttempt, type Waits } from '../spool/schedule.ts'
 import { alike } from './alike.ts'
 
 /** Recipients that share a plan and stand at the same step of it. */
@@ -19,6 +19,7 @@ export type Ending = {
   readonly earlier: readonly StepResult[]
   readonly stepSince: number
   readonly stepAttempts: number
+  readonly waits: Waits
   /** Set when deferred. */
   readonly nextAttemptAt: number | undefined
 }
@@ -41,7 +42,8 @@ export async function walk(party: Party, parts: WalkParts): Promise<Ending[]> {
   for (let index = party.step; walkers.length > 0; index++) {
     const step = party.plan.steps[index] ?? { method: 'bounce', options: {} }
     const next: Walker[] = []
-    for (const [walker, answer] of await attemptStep(step, walkers, parts)) {
+    for (const [came, answer] of await attemptStep(step, walkers, parts)) {
+      const walker = waited(came, answer.outcome, parts.now())
       const verdict = judge(walker, answer.outcome, parts)
       if (verdict.kind === 'onward') next.push(passOn(walker, step, verdict.outcome, parts.now()))
       else endings.push({ ...ending(walker, index, step, answer), outcome: verdict.outcome, nextAttemptAt: verdict.at })
@@ -51,14 +53,18 @@ export async function walk(party: Party, parts: WalkParts): Promise<Ending[]> {
   return endings
 }
 
-type Walker = { recipient: ClaimedRecipient; earlier: readonly StepResult[]; stepSince: number; stepAttempts: number }
+type Walker = { recipient: ClaimedRecipient; earlier: readonly StepResult[]; stepSince: number; stepAttempts: number; waits: Waits }
 
 const startWalker = (recipient: ClaimedRecipient, now: number): Walker => ({
   recipient,
   earlier: recipient.frozen?.earlier ?? [],
   stepSince: recipient.stepSince ?? now,
   stepAttempts: recipient.stepAttempts + 1,
+  waits: recipient.frozen?.waits ?? [],
 })
+
+const waited = (walker: Walker, outcome: Outcome, now: number): Walker =>
+  outcome.kind === 'deferred' ? { ...walker, waits: counted(walker.waits, outcome.retry, now) } : walker
 
 async function attemptStep(step: Step, walkers: readonly Walker[], parts: WalkParts): Promise<[Walker, Answer][]> {
   if (step.method === 'bounce') return walkers.map((walker) => [walker, { outcome: bounceOutcome(walker) }])
@@ -84,7 +90,8 @@ function judge(walker: Walker, outcome: Outcome, parts: WalkParts): Verdict {
   const next = nextOf(walker, outcome.retry, parts)
   if (next.kind === 'again') return { kind: 'ended', outcome, at: next.at }
   const { reason, text, evidence } = outcome
-  if (next.then === 'unsuitable') return { kind: 'onward', outcome: { kind: 'unsuitable', reason, text, evidence } }
+  if (next.then === 'unsuitable')
+    return { kind: 'onward', outcome: { kind: 'unsuitable', reason: outcome.retry.as ?? reason, text, evidence } }
   return { kind: 'ended', outcome: { kind: 'failed', reason, text, evidence, status: outcome.status ?? '4.4.7' }, at: undefined }
 }
 
@@ -106,17 +113,27 @@ function inDoubt(walker: Walker, outcome: Outcome, parts: WalkParts): Verdict | 
 
 const halfAnHour = 30 * 60_000
 
-const nextOf = ({ stepAttempts, stepSince }: Walker, retry: Parameters<typeof nextAttempt>[0]['retry'], parts: WalkParts): Next =>
-  nextAttempt({ retry, stepAttempts, stepSince, acceptedAt: parts.acceptedAt, now: parts.now(), jitter: parts.jitter(), ...parts.timing })
+const nextOf = ({ stepAttempts, stepSince, waits }: Walker, retry: Parameters<typeof nextAttempt>[0]['retry'], parts: WalkParts): Next =>
+  nextAttempt({
+    retry,
+    waits,
+    stepAttempts,
+    stepSince,
+    acceptedAt: parts.acceptedAt,
+    now: parts.now(),
+    jitter: parts.jitter(),
+    ...parts.timing,
+  })
 
 const passOn = (walker: Walker, { method }: Step, { reason, text, evidence }: Outcome & { kind: 'unsuitable' }, now: number): Walker => ({
   recipient: walker.recipient,
   earlier: [...walker.earlier, { method, result: 'unsuitable', reason, text, evidence }],
   stepSince: now,
   stepAttempts: 1,
+  waits: [],
 })
 
-const ending = ({ recipient, earlier, stepSince, stepAttempts }: Walker, step: number, { method }: Step, answer: Answer) => ({
+const ending = ({ recipient, earlier, stepSince, stepAttempts, waits }: Walker, step: number, { method }: Step, answer: Answer) => ({
   recipient,
   step,
   method,
@@ -124,6 +141,7 @@ const ending = ({ recipient, earlier, stepSince, stepAttempts }: Walker, step: n
   earlier,
   stepSince,
   stepAttempts,
+  waits,
 })
 
 /** The reason that people ask for: why the first way was not taken, not that a later one had no key either. */

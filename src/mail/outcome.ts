@@ -56,9 +56,9 @@ export type Fact = string | number | boolean | null | readonly Fact[] | { readon
 
 /** When a deferred step is tried again, and what becomes of it when patience ends. */
 export type Retry = {
-  /** Milliseconds after the step's first attempt, ascending; absent: the ordinary schedule (`retry.schedule`). */
+  /** Milliseconds after the step's first deferral with this same retry, ascending; absent: the ordinary schedule (`retry.schedule`). */
   readonly offsets?: readonly number[]
-  /** Milliseconds; with `then: 'unsuitable'` counted from the step's first attempt, with 'failed' from acceptance. Absent: `retry.lifetime`. */
+  /** Milliseconds, counted likewise and at most `retry.lifetime`. Absent: `retry.lifetime`, from acceptance ('unsuitable': the step's start). */
   readonly until?: number
   /** What a deferral past the last offset or `until` becomes. */
   readonly then: 'unsuitable' | 'failed'

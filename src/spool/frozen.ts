@@ -1,13 +1,18 @@
 /** The plan frozen with a recipient, under the queue's MAC key: a plan altered in the database is not walked. */
 import type { Plan, StepResult } from '../mail/plan.ts'
 import type { Keyring } from '../seal/keyring.ts'
+import type { Waits } from './schedule.ts'
 
-export type Frozen = { readonly plan: Plan; readonly earlier: readonly StepResult[] }
+export type Frozen = {
+  readonly plan: Plan
+  readonly earlier: readonly StepResult[]
+  /** How long each kind of trouble has lasted at the step it stands at. */
+  readonly waits?: Waits
+}
 
 /** The text kept with the recipient; it vouches for the step it stands at as well. */
 export function sealFrozen(keyring: Keyring, recipient: string, step: number, frozen: Frozen): string {
-  const { plan, earlier } = frozen
-  return JSON.stringify({ plan, earlier, mac: macOf(keyring, recipient, step, { plan, earlier }).toString('base64') })
+  return JSON.stringify({ ...bare(frozen), mac: macOf(keyring, recipient, step, frozen).toString('base64') })
 }
 
 /** The plan and earlier results in a text of `sealFrozen`, without asking whether it was altered. */
@@ -15,9 +20,12 @@ export const readFrozen = (text: string): Frozen => JSON.parse(text) as Frozen
 
 /** Whether this is what was sealed for this recipient at this step. */
 export function isFrozen(keyring: Keyring, recipient: string, step: number, text: string): boolean {
-  const { plan, earlier, mac } = JSON.parse(text) as Frozen & { mac?: string }
-  return mac !== undefined && macOf(keyring, recipient, step, { plan, earlier }).equals(Buffer.from(mac, 'base64'))
+  const { mac, ...frozen } = JSON.parse(text) as Frozen & { mac?: string }
+  return mac !== undefined && macOf(keyring, recipient, step, frozen).equals(Buffer.from(mac, 'base64'))
 }
 
 const macOf = (keyring: Keyring, recipient: string, step: number, frozen: Frozen): Buffer =>
-  keyring.mac('plan', recipient, String(step), JSON.stringify(frozen))
+  keyring.mac('plan', recipient, String(step), JSON.stringify(bare(frozen)))
+
+/** Its fields in one order, so that the text is the same whoever built it. */
+const bare = ({ plan, earlier, waits }: Frozen): Frozen => ({ plan, earlier, ...(waits !== undefined && { waits }) })

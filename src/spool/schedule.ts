@@ -1,8 +1,14 @@
 /** When a deferred step is tried again, and when patience ends: pure arithmetic over milliseconds. */
 import type { Retry } from '../mail/outcome.ts'
 
+/** Trouble of one kind (those whose retry is the same) at one step: its first deferral, and how many there were. */
+export type Wait = { readonly kind: string; readonly since: number; readonly rounds: number }
+export type Waits = readonly Wait[]
+
 export type Deferral = {
   readonly retry: Retry
+  /** The deferrals of this step by kind, the one just made included: the patience of one kind is not spent by another. */
+  readonly waits: Waits
   /** Attempts of this step so far, the one just made included. */
   readonly stepAttempts: number
   /** First attempt of this step. */
@@ -20,17 +26,40 @@ export type Next = { readonly kind: 'again'; readonly at: number } | { readonly 
 
 /** The next attempt of a deferred step, or the end of its patience. */
 export function nextAttempt(deferral: Deferral): Next {
-  const { retry, stepSince, acceptedAt, now, lifetime } = deferral
-  const end = retry.then === 'unsuitable' ? stepSince + (retry.until ?? lifetime) : acceptedAt + (retry.until ?? lifetime)
+  const { retry, now } = deferral
   if (retry.offsets !== undefined) return nextRound(retry.offsets, retry.then, deferral)
+  const end = endOf(deferral)
   if (now >= end) return { kind: 'over', then: retry.then }
   return { kind: 'again', at: Math.min(now + ordinaryWait(deferral), end) }
 }
 
-/** Rounds at fixed offsets after the first attempt; rounds that were slept through are not made up for. */
-function nextRound(offsets: readonly number[], then: Retry['then'], { stepSince, stepAttempts, now }: Deferral): Next {
-  const next = offsets.find((offset, round) => round >= stepAttempts && stepSince + offset > now)
-  return next === undefined ? { kind: 'over', then } : { kind: 'again', at: stepSince + next }
+/** The same waits with one more deferral of this kind at `now`. */
+export function counted(waits: Waits, retry: Retry, now: number): Waits {
+  const kind = kindOf(retry)
+  const { since, rounds } = waits.find((wait) => wait.kind === kind) ?? { since: now, rounds: 0 }
+  return [...waits.filter((wait) => wait.kind !== kind), { kind, since, rounds: rounds + 1 }]
+}
+
+/** When patience ends, milliseconds since 1970: never later than the life of the message, unless another way is open. */
+export function endOf({
+  retry,
+  waits,
+  stepSince,
+  acceptedAt,
+  lifetime,
+}: Omit<Deferral, 'stepAttempts' | 'now' | 'schedule' | 'jitter'>): number {
+  const life = (retry.then === 'unsuitable' ? stepSince : acceptedAt) + lifetime
+  const { since } = waits.find((wait) => wait.kind === kindOf(retry)) ?? { since: stepSince }
+  return retry.until === undefined ? life : Math.min(since + retry.until, life)
+}
+
+const kindOf = ({ offsets = [], until, then }: Retry): string => `${then} ${until ?? ''} ${offsets.join(',')}`
+
+/** Rounds at fixed offsets after the first deferral of the kind; rounds that were slept through are not made up for. */
+function nextRound(offsets: readonly number[], then: Retry['then'], { retry, waits, stepSince, now }: Deferral): Next {
+  const { since, rounds } = waits.find((wait) => wait.kind === kindOf(retry)) ?? { since: stepSince, rounds: 1 }
+  const next = offsets.find((offset, round) => round >= rounds && since + offset > now)
+  return next === undefined ? { kind: 'over', then } : { kind: 'again', at: since + next }
 }
 
 const longestWait = 4 * 60 * 60_000

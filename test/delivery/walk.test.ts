@@ -4,6 +4,7 @@ import { type Party, type WalkParts, walk } from '../../src/delivery/walk.ts'
 import type { Outcome, Retry } from '../../src/mail/outcome.ts'
 import type { Plan } from '../../src/mail/plan.ts'
 import type { ClaimedRecipient } from '../../src/spool/claim.ts'
+import { counted } from '../../src/spool/schedule.ts'
 
 const minute = 60_000
 const plan = (...methods: string[]): Plan => ({
@@ -87,9 +88,17 @@ test('a deferral stays at its step and says when it is tried again', async () =>
 })
 
 test('a deferral whose patience ended falls back in the same attempt', async () => {
-  const { asked, parts } = world({ tls: deferred({ offsets: [0, minute], then: 'unsuitable' }), escrow: delivered }, minute)
-  const [end] = await walk(party([recipient('a', { stepSince: 0, stepAttempts: 1 })], 'tls', 'escrow'), parts)
+  const soft = { offsets: [0, minute], then: 'unsuitable' } as const
+  const { asked, parts } = world({ tls: deferred(soft), escrow: delivered }, minute)
+  const frozen = { plan: plan('tls', 'escrow'), earlier: [], waits: counted([], soft, 0) }
+  const [end] = await walk(party([recipient('a', { frozen, stepSince: 0, stepAttempts: 1 })], 'tls', 'escrow'), parts)
   assert.deepEqual([asked, end?.method, end?.earlier[0]?.reason], [['tls: a', 'escrow: a'], 'escrow', 'certificate-expired'])
+})
+
+test('trouble that may pass gets its whole patience, however long a host was unreachable before', async () => {
+  const { asked, parts } = world({ tls: deferred({ offsets: [0, minute], then: 'unsuitable' }), escrow: delivered }, 90 * minute)
+  const [end] = await walk(party([recipient('a', { stepSince: 0, stepAttempts: 7 })], 'tls', 'escrow'), parts)
+  assert.deepEqual([asked, end?.method, end?.outcome.kind, end?.nextAttemptAt], [['tls: a'], 'tls', 'deferred', 91 * minute])
 })
 
 test('a deferral past the life of the message fails', async () => {
