@@ -6,9 +6,10 @@ import type { Settings } from '../ops/settings.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Resolver } from './dns.ts'
 import { type Candidate, type NextHop, nextHop, routeOf } from './next-hop.ts'
-import { channelEvidence, type Opened, openSession, type SessionParts, type SessionView, sayGoodbye } from './session.ts'
+import { carry, type Pool } from './pool.ts'
+import { channelEvidence, type Opened, openSession, type SessionParts, type SessionView } from './session.ts'
 import { type ChannelNeed, channelNeed, handshakeMinimum, hopeless } from './tls-need.ts'
-import { type Settled, transfer } from './transaction.ts'
+import type { Settled } from './transaction.ts'
 import type { Shipment } from './transport.ts'
 import { isTlsTrouble, mostHopeful, type Trouble } from './trouble.ts'
 import type { Trust } from './trust.ts'
@@ -22,6 +23,7 @@ export type AttemptParts = {
   /** Rejects when the CA store cannot be read. */
   readonly trust: () => Promise<Trust>
   readonly deadlines: Deadlines
+  readonly pool: Pool
 }
 
 /** Ship to a domain: an outcome for every recipient id, whatever peers and DNS do. */
@@ -72,16 +74,14 @@ async function walkCandidates<N extends ChannelNeed>(shipment: Shipment, need: N
   for (const [i, candidate] of hop.candidates.entries()) {
     const rest = shipment.recipients.filter(({ id }) => !settled.has(id))
     if (rest.length === 0 || signal.aborted) break
-    const opened = await openSomehow(candidate, need, i === hop.candidates.length - 1, sessions)
-    if (opened.kind === 'trouble') {
-      troubles.push(opened.trouble)
+    const open = () => openSomehow(candidate, need, i === hop.candidates.length - 1, sessions)
+    const carried = await carry({ ...shipment, need: need.kind, recipients: rest }, candidate, need, sessions, open, { ...parts, signal })
+    if (carried.kind === 'trouble') {
+      troubles.push(carried.trouble)
       continue
     }
-    const { session } = opened
-    const started = parts.clock()
-    const done = await transfer<N['kind']>(session, { ...shipment, need: need.kind, recipients: rest }, parts.deadlines)
-    sayGoodbye(session.wire, parts.deadlines.quit, done.trouble?.row !== 'connection-lost')
-    for (const [id, one] of done.settled) settled.set(id, { settled: one, session, ms: parts.clock() - started })
+    const { session, done, ms } = carried
+    for (const [id, one] of done.settled) settled.set(id, { settled: one, session, ms })
     if (done.trouble) troubles.push(done.trouble)
   }
   if (signal.aborted) troubles.push({ row: 'connection-lost', text: 'the attempt was stopped because the gateway stops', evidence: {} })

@@ -19,6 +19,10 @@ export type Deadlines = {
   readonly quit: number
   /** Everything over one connection: each phase may be just in time, a hundred of them may not. */
   readonly whole: number
+  /** How long a connection is kept for the next message. */
+  readonly idle: number
+  /** How old a connection may be to get another message. */
+  readonly reuse: number
 }
 
 const second = 1000
@@ -36,4 +40,6 @@ export const deadlines: Deadlines = {
   finalDot: 10 * minute,
   quit: 5 * second,
   whole: 60 * minute,
+  idle: 5 * second,
+  reuse: 5 * minute,
 }

@@ -24,20 +24,31 @@ export type SessionFacts = {
   readonly channel: Channel | undefined
 }
 
+/** A connection that has said EHLO, with all that was seen when it was opened. What may go over it is judged for each message anew. */
+export type Connection = {
+  readonly wire: Wire
+  readonly keywords: Keywords
+  readonly candidate: Candidate
+  /** Undefined: clear text. */
+  readonly channel: Channel | undefined
+  /** When it was opened, milliseconds since 1970. */
+  readonly openedAt: number
+  /** It no longer ends with the attempt that it was opened for. */
+  readonly release: () => void
+}
+
 /**
  * A session ready for MAIL. `K` says what content it may carry, and content of another kind does not compile (`in out`: neither more nor less).
  * The constructor is private: a forced need gets a session only from `secured`, which wants a judged channel.
  */
 export class Session<in out K extends ChannelNeed['kind']> {
   readonly #carries: K
-  readonly wire: Wire
-  readonly keywords: Keywords
+  readonly connection: Connection
   readonly facts: SessionFacts
 
-  private constructor(carries: K, wire: Wire, keywords: Keywords, facts: SessionFacts) {
+  private constructor(carries: K, connection: Connection, facts: SessionFacts) {
     this.#carries = carries
-    this.wire = wire
-    this.keywords = keywords
+    this.connection = connection
     this.facts = facts
   }
 
@@ -45,23 +56,29 @@ export class Session<in out K extends ChannelNeed['kind']> {
     return this.#carries
   }
 
+  get wire(): Wire {
+    return this.connection.wire
+  }
+
+  get keywords(): Keywords {
+    return this.connection.keywords
+  }
+
   static secured<N extends ChannelNeed>(
     need: N,
-    wire: Wire,
-    keywords: Keywords,
+    connection: Connection,
     facts: SessionFacts & { readonly channel: Channel },
   ): Session<N['kind']> {
-    return new Session<N['kind']>(need.kind, wire, keywords, facts)
+    return new Session<N['kind']>(need.kind, connection, facts)
   }
 
   /** Undefined for a need that clear text cannot meet. */
   static inClear<N extends ChannelNeed>(
     need: N,
-    wire: Wire,
-    keywords: Keywords,
+    connection: Connection,
     facts: SessionFacts & { readonly channel: undefined },
   ): Session<N['kind']> | undefined {
-    return need.kind === 'forced' ? undefined : new Session<N['kind']>(need.kind, wire, keywords, facts)
+    return need.kind === 'forced' ? undefined : new Session<N['kind']>(need.kind, connection, facts)
   }
 }
 
@@ -105,7 +122,7 @@ export async function openSession<N extends ChannelNeed>(
   const connected = await openSocket(candidate, { sources: parts.sources, deadline: deadlines.connect, signal })
   if (connected.kind === 'unreachable') return trouble(candidate, { row: 'unreachable', text: connected.text })
   const raw = connected.socket
-  cutInTime(raw, signal, deadlines.whole)
+  const release = cutInTime(raw, signal, deadlines.whole)
   const clear = createWire(raw, raw)
   const stop = (stopped: Stop): Opened<N['kind']> => {
     sayGoodbye(clear, deadlines.quit, stopped.polite)
@@ -117,13 +134,13 @@ export async function openSession<N extends ChannelNeed>(
   const hello = await sayHello(clear, candidate.host, parts, need.kind !== 'forced')
   if (hello.kind === 'stop') return stop(hello)
   if (manner.clear || !hello.keywords.has('STARTTLS')) {
-    const facts = { candidate, assurance: 'none' as const, identity: 'none', channel: undefined }
-    const session = Session.inClear(need, clear, hello.keywords, facts)
+    const { keywords } = hello
+    const session = inClear({ wire: clear, keywords, candidate, channel: undefined, openedAt: parts.now(), release }, candidate, need)
     if (session) return { kind: 'session', session }
     return stop({ row: 'starttls-not-offered', text: `${candidate.host} offers no STARTTLS`, polite: true })
   }
   const upgraded = await startTls(clear, raw, candidate.host, manner.reduced, parts)
-  return upgraded.kind === 'stop' ? stop(upgraded) : overTls(candidate, need, manner, upgraded, parts)
+  return upgraded.kind === 'stop' ? stop(upgraded) : overTls(candidate, need, manner, { ...upgraded, release }, parts)
 }
 
 /** A TLS channel stands: judge it, before anything else is said over it. */
@@ -131,7 +148,7 @@ async function overTls<N extends ChannelNeed>(
   candidate: Candidate,
   need: N,
   { domain, source }: Manner,
-  { wire, channel }: { readonly wire: Wire; readonly channel: Channel },
+  { wire, channel, release }: { readonly wire: Wire; readonly channel: Channel; readonly release: () => void },
   parts: SessionParts,
 ): Promise<Opened<N['kind']>> {
   const { host } = candidate
@@ -146,7 +163,29 @@ async function overTls<N extends ChannelNeed>(
   // In TLS 1.3 a server that will not have us says so only now: still a TLS failure, not network trouble.
   if (hello.kind === 'stop') return stop(hello.row === 'connection-lost' ? { ...hello, row: 'tls-broken' } : hello)
   const facts = { candidate, assurance: judged.assurance, identity: judged.identity, channel }
-  return { kind: 'session', session: Session.secured(need, wire, hello.keywords, facts) }
+  const connection = { wire, keywords: hello.keywords, candidate, channel, openedAt: parts.now(), release }
+  return { kind: 'session', session: Session.secured(need, connection, facts) }
+}
+
+const inClear = <N extends ChannelNeed>(connection: Connection, candidate: Candidate, need: N): Session<N['kind']> | undefined =>
+  Session.inClear(need, connection, { candidate, assurance: 'none', identity: 'none', channel: undefined })
+
+/**
+ * A session for another message over a connection that stands. The message's own need is judged against what was seen at its opening: undefined
+ * when that is not enough, or when in clear STARTTLS is offered and was passed over for somebody else's mail.
+ */
+export function sessionOver<N extends ChannelNeed>(
+  connection: Connection,
+  candidate: Candidate,
+  need: N,
+  { domain, source }: Pick<Manner, 'domain' | 'source'>,
+): Session<N['kind']> | undefined {
+  const { channel, keywords } = connection
+  if (channel === undefined) return keywords.has('STARTTLS') ? undefined : inClear(connection, candidate, need)
+  const judged = judgeChannel(need, channel, { host: candidate.host, domain, source })
+  if (judged.kind === 'short') return undefined
+  const facts = { candidate, assurance: judged.assurance, identity: judged.identity, channel }
+  return Session.secured(need, connection, facts)
 }
 
 const trouble = (
@@ -174,16 +213,19 @@ export function sayGoodbye(wire: Wire, deadline: number, polite: boolean): void 
 
 type Stop = { readonly row: Row; readonly text: string; readonly status?: string; readonly polite: boolean }
 
-/** The connection ends with the attempt, or when a server that is always just in time has had an hour. */
-function cutInTime(raw: Socket, signal: AbortSignal, whole: number): void {
+/** The connection ends with the attempt, or when a server that is always just in time has had an hour; until the answer is called. */
+export function cutInTime(raw: Socket, signal: AbortSignal, whole: number): () => void {
   const cut = () => raw.destroy()
   const timer = setTimeout(cut, whole)
   signal.addEventListener('abort', cut, { once: true })
-  raw.once('close', () => {
+  const release = () => {
     clearTimeout(timer)
     signal.removeEventListener('abort', cut)
-  })
+    raw.off('close', release)
+  }
+  raw.once('close', release)
   if (signal.aborted) cut()
+  return release
 }
 
 async function greet(wire: Wire, host: string, deadline: number): Promise<Stop | undefined> {

@@ -24,8 +24,16 @@ export type Content<K extends ChannelNeed['kind']> = {
 /** `accepted`: the next hop took responsibility. `refused`: said of this recipient or content; no other host is asked. */
 export type Settled = { readonly kind: 'accepted'; readonly reply: string } | { readonly kind: 'refused'; readonly trouble: Trouble }
 
-/** `trouble` holds for the recipients that are not settled: another host may do better. */
-export type Transferred = { readonly settled: ReadonlyMap<string, Settled>; readonly trouble: Trouble | undefined }
+/**
+ * `trouble` holds for the recipients that are not settled: another host may do better.
+ * - connection `good`: the last transaction ended with a 2yz after its final dot. - `silent`: it was gone, or closing, before it answered anything.
+ */
+export type Transferred = {
+  readonly settled: ReadonlyMap<string, Settled>
+  readonly trouble: Trouble | undefined
+  readonly connection: 'good' | 'silent' | 'spent'
+}
+type Result = Pick<Transferred, 'settled' | 'trouble'> & { readonly connection?: Transferred['connection'] }
 
 // RFC 5321 §4.5.3.1.8: every server must take a hundred.
 const mostRecipients = 100
@@ -39,16 +47,19 @@ export async function transfer<K extends ChannelNeed['kind']>(
   if (session.carries !== content.need) throw new Error(`a ${session.carries} session was given ${content.need} content`)
   const settled = new Map<string, Settled>()
   const unfit = whatIsMissing(session, content)
-  if (unfit) return { settled, trouble: unfit }
+  // Nothing was said yet: the next message may have less to ask.
+  if (unfit) return { settled, trouble: unfit, connection: 'good' }
+  let connection: Transferred['connection'] = 'spent'
   let rest = content.recipients
   while (rest.length > 0) {
     const batch = rest.slice(0, mostRecipients)
     const result = await transact(session, { ...content, recipients: batch }, deadlines)
     for (const [id, one] of result.settled) settled.set(id, one)
-    if (result.trouble) return { settled, trouble: result.trouble }
+    connection = result.connection === 'silent' && settled.size > 0 ? 'spent' : (result.connection ?? 'spent')
+    if (result.trouble) return { settled, trouble: result.trouble, connection }
     rest = rest.filter(({ id }) => !settled.has(id))
   }
-  return { settled, trouble: undefined }
+  return { settled, trouble: undefined, connection }
 }
 
 type AnyContent = Content<ChannelNeed['kind']>
@@ -78,7 +89,7 @@ function troubleOf({ facts }: SessionView, row: Row, text: string, reply?: Reply
 /** Ask a command and hear its answer: already sent when pipelined (RFC 2920). */
 type Ask = (command: string, deadline: number) => Promise<Heard>
 
-async function transact(session: SessionView, content: AnyContent, deadlines: Deadlines): Promise<Transferred> {
+async function transact(session: SessionView, content: AnyContent, deadlines: Deadlines): Promise<Result> {
   const { wire, keywords } = session
   const settled = new Map<string, Settled>()
   const commands = [mailCommand(content, keywords), ...content.recipients.map((recipient) => rcptCommand(recipient, keywords))]
@@ -92,7 +103,7 @@ async function transact(session: SessionView, content: AnyContent, deadlines: De
 
   const mail = await ask(commands[0] ?? '', deadlines.command)
   const refusal = mailRefused(session, mail)
-  if (refusal) return { settled, trouble: refusal }
+  if (refusal) return { settled, trouble: refusal, ...(isGone(mail) && { connection: 'silent' }) }
   const asked = await askRecipients(session, content, commands.slice(1), ask, deadlines, settled)
   if (asked.trouble) return { settled, trouble: asked.trouble }
   if (asked.accepted.length === 0) return withoutRecipients(wire, ask, pipelined, deadlines, settled)
@@ -106,6 +117,9 @@ async function transact(session: SessionView, content: AnyContent, deadlines: De
   }
   return deliverContent(session, content, asked.accepted, deadlines, settled)
 }
+
+// RFC 5321 §3.8: 421 may come at any time: a server that ends an idle connection says so at the next command.
+const isGone = (heard: Heard) => heard.kind === 'lost' || heard.reply.code === 421
 
 function mailCommand({ reversePath, envelope, size, ...content }: AnyContent, keywords: ReadonlyMap<string, string>): string {
   const dsn = keywords.has('DSN')
@@ -182,7 +196,7 @@ async function withoutRecipients(
   pipelined: boolean,
   deadlines: Deadlines,
   settled: Map<string, Settled>,
-): Promise<Transferred> {
+): Promise<Result> {
   const heard = pipelined ? await ask('DATA', deadlines.dataStart) : undefined
   wire.say(heard?.kind === 'reply' && heard.reply.code === 354 ? '.' : 'RSET')
   await wire.hear(deadlines.command)
@@ -190,13 +204,7 @@ async function withoutRecipients(
 }
 
 /** One answer for all whom the server had accepted. */
-function settleAll(
-  session: SessionView,
-  accepted: readonly Recipient[],
-  reply: Reply,
-  to: string,
-  settled: Map<string, Settled>,
-): Transferred {
+function settleAll(session: SessionView, accepted: readonly Recipient[], reply: Reply, to: string, settled: Map<string, Settled>): Result {
   const row = reply.code < 500 ? 'remote-4yz' : isTooLarge(reply) ? 'too-large' : 'content-5yz'
   return settleWith(
     accepted,
@@ -205,7 +213,7 @@ function settleAll(
   )
 }
 
-function settleWith(accepted: readonly Recipient[], trouble: Trouble, settled: Map<string, Settled>): Transferred {
+function settleWith(accepted: readonly Recipient[], trouble: Trouble, settled: Map<string, Settled>): Result {
   for (const { id } of accepted) settled.set(id, { kind: 'refused', trouble })
   return { settled, trouble: undefined }
 }
@@ -216,7 +224,7 @@ async function deliverContent(
   accepted: readonly Recipient[],
   deadlines: Deadlines,
   settled: Map<string, Settled>,
-): Promise<Transferred> {
+): Promise<Result> {
   const { host } = session.facts.candidate
   const sent = await sendContent(session.wire, content.open, deadlines)
   switch (sent.kind) {
@@ -235,5 +243,5 @@ async function deliverContent(
     return settleWith(accepted, troubleOf(session, 'in-doubt', `${host}: ${end.text} after the whole message was sent`), settled)
   if (end.reply.code < 200 || end.reply.code >= 300) return settleAll(session, accepted, end.reply, 'the content', settled)
   for (const { id } of accepted) settled.set(id, { kind: 'accepted', reply: replyText(end.reply) })
-  return { settled, trouble: undefined }
+  return { settled, trouble: undefined, connection: 'good' }
 }

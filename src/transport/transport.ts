@@ -8,6 +8,7 @@ import type { Settings } from '../ops/settings.ts'
 import { deliverTo } from './attempt.ts'
 import { type Deadlines, deadlines as usualDeadlines } from './deadlines.ts'
 import { createResolver, type Resolver } from './dns.ts'
+import { createPool } from './pool.ts'
 import { loadTrust, type Trust } from './trust.ts'
 
 /**
@@ -77,7 +78,9 @@ export function createTransport({ settings, clock, log, deadlines = {}, resolver
     })
     return trust
   }
-  const parts = { settings, clock, log, resolver: dns, trust: trusted, deadlines: { ...usualDeadlines, ...deadlines } }
+  const limits = { ...usualDeadlines, ...deadlines }
+  const pool = createPool({ sources: settings['delivery.sourceAddresses'], deadlines: limits, clock })
+  const parts = { settings, clock, log, resolver: dns, trust: trusted, deadlines: limits, pool }
   return {
     ship: (shipment) => {
       const running = deliverTo(shipment, parts, AbortSignal.any([shipment.signal, stopping.signal]))
@@ -86,6 +89,7 @@ export function createTransport({ settings, clock, log, deadlines = {}, resolver
     },
     close: async () => {
       stopping.abort()
+      pool.close()
       await Promise.allSettled(underway)
     },
   }

@@ -10,6 +10,8 @@ export type Heard = { readonly kind: 'reply'; readonly reply: Reply } | Lost
 export type Wire = {
   /** The stream below, for the content and for the handshake. */
   readonly stream: Duplex
+  /** The TCP connection at the bottom. */
+  readonly raw: Socket
   /** The next reply, at most `deadline` milliseconds from now however slowly its octets drip. Never rejects. */
   readonly hear: (deadline: number) => Promise<Heard>
   /** A reply that is already here, if any. */
@@ -69,6 +71,7 @@ export function createWire(stream: Duplex, raw: Socket): Wire {
     })
   return {
     stream,
+    raw,
     hear,
     heard,
     say: (...commands) => void (stream.writable && stream.write(commands.map((command) => `${command}\r\n`).join(''))),

@@ -138,7 +138,8 @@ test(
       identity: 'none',
       channel: undefined,
     } as const
-    const clear = Session.inClear(notice, wire, new Map(), facts)
+    const connection = { wire, keywords: new Map(), candidate: facts.candidate, channel: undefined, openedAt: 0, release: () => {} }
+    const clear = Session.inClear(notice, connection, facts)
     assert.ok(clear)
     const content = {
       need: 'forced',
@@ -150,7 +151,7 @@ test(
     } as const
     // @ts-expect-error a clear session carries no forced content
     await assert.rejects(transfer(clear, content, deadlines), /a notice session was given forced content/)
-    assert.equal(Session.inClear(verified, wire, new Map(), facts), undefined)
+    assert.equal(Session.inClear(verified, connection, facts), undefined)
     wire.cut()
     assert.ok(world)
   }),

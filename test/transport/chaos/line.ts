@@ -64,6 +64,7 @@ export async function openLines(count: number, maxVersion: 'TLSv1.2' | 'TLSv1.3'
     dns.set(`line${i}.example`, { records: [{ type: 'MX', data: { preference: 1, exchange: `mx${i}.chaos.example` } }] })
     dns.set(`mx${i}.chaos.example`, { records: [{ type: 'A', data: host }] })
   }
+  // `reuse: 0`: every attempt raises its own channel, for that is what is attacked.
   const short = { greeting: 1000, lastGreeting: 1000, ehlo: 1000, handshake: 1000, command: 1000 }
   const transport = createTransport({
     settings: defaultSettings({
@@ -75,7 +76,7 @@ export async function openLines(count: number, maxVersion: 'TLSv1.2' | 'TLSv1.3'
     }),
     clock: systemClock,
     log: pino({ level: 'silent' }),
-    deadlines: { ...short, connect: 1000, dataStart: 1000, block: 1000, finalDot: 1000, quit: 100 },
+    deadlines: { ...short, connect: 1000, dataStart: 1000, block: 1000, finalDot: 1000, quit: 100, reuse: 0 },
   })
   let number = 100_000
   const ship = async (line: number, recipient: string, need: Need): Promise<Attempt['outcome']> => {

@@ -1,0 +1,127 @@
+/** Keeps connections to next hops for a few seconds, so that the next message need not shake hands again. */
+import { isIPv6 } from 'node:net'
+import type { Clock } from '../ops/clock.ts'
+import type { Deadlines } from './deadlines.ts'
+import type { Candidate } from './next-hop.ts'
+import { type Connection, cutInTime, type Manner, type Opened, type Session, sayGoodbye, sessionOver } from './session.ts'
+import type { ChannelNeed } from './tls-need.ts'
+import { type Content, type Transferred, transfer } from './transaction.ts'
+import type { Trouble } from './trouble.ts'
+
+export type Pool = {
+  /** A kept connection that is good enough for this need, judged now by what was seen at its opening; undefined: open another. */
+  readonly take: <N extends ChannelNeed>(candidate: Candidate, need: N, manner: Aim, signal: AbortSignal) => Session<N['kind']> | undefined
+  /** Keep it for the next message when it is `good`, else say goodbye. */
+  readonly give: (connection: Connection, state: Transferred['connection']) => void
+  /** Say goodbye to all; from now on nothing is kept. */
+  readonly close: () => void
+}
+
+type Aim = Pick<Manner, 'domain' | 'source'>
+
+export type PoolParts = { readonly sources: readonly string[]; readonly deadlines: Deadlines; readonly clock: Clock }
+
+/** Kept at once, all hosts together: each costs us and its host a socket. */
+const mostKept = 100
+
+/** A pool; what it keeps is cut after `deadlines.idle` milliseconds, and not used again past `deadlines.reuse`. */
+export function createPool({ sources, deadlines, clock }: PoolParts): Pool {
+  const kept = new Map<Connection, { readonly key: string; readonly drop: () => void }>()
+  let closed = false
+
+  const take: Pool['take'] = (candidate, need, aim, signal) => {
+    const keys = sourcesFor(candidate, sources).map((source) => keyOf(source, candidate))
+    for (const [connection, { key }] of kept) {
+      if (!keys.includes(key) || !isFresh(connection)) continue
+      if (sessionOver(connection, candidate, need, aim) === undefined) continue
+      forget(connection)
+      const release = cutInTime(connection.wire.raw, signal, deadlines.whole)
+      return sessionOver({ ...connection, release }, candidate, need, aim)
+    }
+    return undefined
+  }
+
+  const isFresh = (connection: Connection): boolean => isQuiet(connection) && Math.abs(clock() - connection.openedAt) < deadlines.reuse
+
+  const forget = (connection: Connection): void => {
+    kept.get(connection)?.drop()
+    kept.delete(connection)
+  }
+
+  const give: Pool['give'] = (connection, state) => {
+    const { wire } = connection
+    connection.release()
+    if (state !== 'good' || closed || kept.size >= mostKept || !isFresh(connection)) return sayGoodbye(wire, deadlines.quit, true)
+    const end = () => {
+      forget(connection)
+      sayGoodbye(wire, deadlines.quit, true)
+    }
+    // Whatever it says while nobody asks (a 421, a close, an error) ends it.
+    const timer = setTimeout(end, deadlines.idle)
+    wire.stream.on('data', end).on('end', end).on('error', end).on('close', end)
+    const drop = () => {
+      clearTimeout(timer)
+      wire.stream.off('data', end).off('end', end).off('error', end).off('close', end)
+    }
+    const source = sources.length > 0 ? (wire.raw.localAddress ?? '') : ''
+    kept.set(connection, { key: keyOf(source, connection.candidate), drop })
+  }
+
+  return {
+    take,
+    give,
+    close: () => {
+      closed = true
+      for (const connection of [...kept.keys()]) {
+        forget(connection)
+        connection.wire.say('QUIT')
+        connection.wire.cut()
+      }
+    },
+  }
+}
+
+/** Nothing lies unread on it, and neither side has closed it. */
+const isQuiet = ({ wire }: Connection): boolean => wire.lost() === undefined && wire.unread() === 0 && wire.stream.writable
+
+const keyOf = (source: string, { host, address, port }: Candidate): string => [source, host, address, port].join(' ')
+
+/** The addresses that we may connect from: '' is the system's choice. */
+function sourcesFor({ address }: Candidate, sources: readonly string[]): readonly string[] {
+  const fitting = sources.filter((source) => isIPv6(source) === isIPv6(address))
+  return fitting.length > 0 ? fitting : ['']
+}
+
+export type Carried<K extends ChannelNeed['kind']> =
+  | { readonly kind: 'trouble'; readonly trouble: Trouble }
+  | { readonly kind: 'carried'; readonly session: Session<K>; readonly done: Transferred; readonly ms: number }
+
+export type CarryParts = { readonly pool: Pool; readonly deadlines: Deadlines; readonly clock: Clock; readonly signal: AbortSignal }
+
+/**
+ * Content to a candidate over a kept connection, or over a new one by `open`. A kept one that turns out to be gone before it answered anything
+ * is replaced by a new one: nothing was handed over, so nothing can arrive twice.
+ */
+export async function carry<N extends ChannelNeed>(
+  content: Content<N['kind']>,
+  candidate: Candidate,
+  need: N,
+  aim: Aim,
+  open: () => Promise<Opened<N['kind']>>,
+  { pool, deadlines, clock, signal }: CarryParts,
+): Promise<Carried<N['kind']>> {
+  const kept = pool.take(candidate, need, aim, signal)
+  if (kept !== undefined) {
+    const carried = await over(kept)
+    if (carried.done.connection !== 'silent') return carried
+  }
+  const opened = await open()
+  return opened.kind === 'trouble' ? opened : over(opened.session)
+
+  async function over(session: Session<N['kind']>) {
+    const started = clock()
+    const done = await transfer<N['kind']>(session, content, deadlines)
+    pool.give(session.connection, done.connection)
+    return { kind: 'carried' as const, session, done, ms: clock() - started }
+  }
+}
