@@ -12,6 +12,7 @@ const peers = {
   chromium: 'reads letters like a person does',
   swaks: 'sends mail like another program does',
   dkimverify: 'checks our DKIM signatures',
+  postfix: 'receives our mail and brings us mail',
 }
 
 install()
