@@ -2,40 +2,21 @@
 import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
-import type { Envelope, MessageKind, Notify } from '../mail/envelope.ts'
 import type { Outcome } from '../mail/outcome.ts'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
 import type { Keyring } from '../seal/keyring.ts'
+import { SealBroken } from '../seal/payload.ts'
+import type { ClaimedMessage, ClaimedRecipient } from '../spool/claim.ts'
 import type { Spool } from '../spool/spool.ts'
 import type { Db, Statement } from '../store/db.ts'
 import type { Transport } from '../transport/transport.ts'
 
-export type AttemptRecipient = {
-  readonly id: string
-  readonly address: string
-  readonly orcpt?: string
-  readonly notify: readonly Notify[]
-  readonly bcc: boolean
-}
+export type AttemptRecipient = Pick<ClaimedRecipient, 'id' | 'address' | 'orcpt' | 'notify' | 'bcc'>
 
 /** One message for the recipients of one domain that share a plan, opened from the spool for one attempt. */
 export type Attempt<Options> = {
-  readonly message: {
-    readonly id: string
-    readonly kind: MessageKind
-    /** Letter id (notice, code) or message id (dsn) this mail of ours is about. */
-    readonly about: string | undefined
-    /** With angle brackets. */
-    readonly messageId: string
-    readonly reversePath: string
-    readonly headerFrom: string
-    /** Milliseconds since 1970. */
-    readonly acceptedAt: number
-    /** Bytes of the content in clear. */
-    readonly size: number
-    readonly envelope: Pick<Envelope, 'ret' | 'envid' | 'body' | 'smtpUtf8'>
-  }
+  readonly message: Omit<ClaimedMessage, 'policyRevision'>
   readonly domain: string
   readonly recipients: readonly AttemptRecipient[]
   readonly options: Options
@@ -63,6 +44,16 @@ export type Answer = {
   readonly writes?: readonly Statement[]
   /** After the settlement is durable. */
   readonly settled?: () => Promise<void>
+}
+
+/** The outcome when the stored content could not be read to its end: altered, which no waiting repairs, or a fault that passes. */
+export function contentFault(error: unknown): Outcome {
+  const why = error instanceof Error ? error.message : String(error)
+  const [reason, text] =
+    error instanceof SealBroken
+      ? (['content-damaged', `the stored message was altered (${why})`] as const)
+      : (['local-fault', `the stored message cannot be read (${why}), a fault of ours; we try again`] as const)
+  return { kind: 'deferred', reason, text, evidence: {}, retry: { then: 'failed' } }
 }
 
 export type DeliveryMethod<Options> = {
