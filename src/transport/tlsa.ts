@@ -1,4 +1,5 @@
 /** TLSA records (RFC 6698): read from the octets of an answer, and told apart into usable and unusable ones. */
+import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto'
 
 export type Tlsa = {
   /** 0 PKIX-TA, 1 PKIX-EE, 2 DANE-TA, 3 DANE-EE. */
@@ -35,10 +36,29 @@ export function usableTlsa(records: readonly Tlsa[]): Tlsa[] {
   )
 }
 
-const isUsable = ({ usage, selector, matching, data }: Tlsa): boolean =>
-  (usage === 2 || usage === 3) &&
-  (selector === 0 || selector === 1) &&
-  (matching === 0 ? data.length > 0 : digestLength.get(matching) === data.length)
+function isUsable({ usage, selector, matching, data }: Tlsa): boolean {
+  if (usage !== 2 && usage !== 3) return false
+  if (selector !== 0 && selector !== 1) return false
+  if (matching !== 0) return digestLength.get(matching) === data.length
+  return (selector === 0 ? wholeCertificate(data) : wholeKey(data)) !== undefined
+}
+
+/** What a record of matching type 0 holds (RFC 7671 §5.2.2); undefined: nonsense. */
+export function wholeCertificate(der: Buffer): X509Certificate | undefined {
+  try {
+    return new X509Certificate(der)
+  } catch {
+    return undefined
+  }
+}
+
+export function wholeKey(der: Buffer): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: der, format: 'der', type: 'spki' })
+  } catch {
+    return undefined
+  }
+}
 
 /** As it is written in a zone, digests shortened: `3 1 1 8d02536c…`. */
 export const tlsaText = ({ usage, selector, matching, data }: Tlsa): string =>
