@@ -20,7 +20,8 @@ export function parseHeader(block: Buffer): Header {
     found.push(fieldOf(block.subarray(at, end)))
     at = end
   }
-  return found.at(-1)?.raw.toString('latin1').trim() === '' ? found.slice(0, -1) : found
+  // Only the empty line itself is no field: a last line of white space is kept, byte for byte.
+  return /^\r?\n$/.test(found.at(-1)?.raw.toString('latin1') ?? '') ? found.slice(0, -1) : found
 }
 
 /** Past the field's last line: RFC 5322 §2.2.3, a line that begins with white space continues the one before. */

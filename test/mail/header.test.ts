@@ -7,6 +7,13 @@ import { encodeWords } from '../../src/mail/words.ts'
 
 const block = (text: string) => Buffer.from(text.replaceAll('\n', '\r\n'))
 
+test('a last line of white space alone is kept, for every byte of a header is', () => {
+  const block = Buffer.from('A: b\r\n\r\r\n')
+  assert.deepEqual(Buffer.concat(parseHeader(block).map((one) => one.raw)), block)
+  const blank = Buffer.from('\t\r\n')
+  assert.deepEqual(Buffer.concat(parseHeader(blank).map((one) => one.raw)), blank)
+})
+
 test('fields are found in any case and unfolded, and no byte of them is lost', () => {
   const bytes = block('Received: one\nSubject: a long\n  subject\nRECEIVED: two\nX-Empty:\n')
   const header = parseHeader(bytes)
