@@ -4,6 +4,7 @@ import type { Evidence, Outcome } from '../mail/outcome.ts'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
 import type { Deadlines } from './deadlines.ts'
+import type { Destinations } from './destinations.ts'
 import type { Resolver } from './dns.ts'
 import { type Candidate, type NextHop, nextHop, routeOf } from './next-hop.ts'
 import { carry, type Pool } from './pool.ts'
@@ -24,6 +25,7 @@ export type AttemptParts = {
   readonly trust: () => Promise<Trust>
   readonly deadlines: Deadlines
   readonly pool: Pool
+  readonly destinations: Destinations
 }
 
 /** Ship to a domain: an outcome for every recipient id, whatever peers and DNS do. */
@@ -39,7 +41,10 @@ export async function deliverTo(shipment: Shipment, parts: AttemptParts, signal:
     enforced: settings['retry.tls.enforced'],
     patience: need.kind === 'forced' ? need.patience : undefined,
   }
-  const run = await walkCandidates(shipment, need, parts, signal)
+  const down = shipment.recipients.some(({ insist }) => insist) ? undefined : parts.destinations.down(domain)
+  const run = down ? { settled: new Map<string, Met>(), troubles: [down] } : await walkCandidates(shipment, need, parts, signal)
+  const answers = [...run.settled.values()].map(({ settled }) => settled)
+  if (!down && !signal.aborted) parts.destinations.learn(domain, { settled: answers, troubles: run.troubles })
   const outcomes = new Map(shipment.recipients.map(({ id }) => [id, outcomeOf(run, id, circumstances)]))
   log.debug({ domain, troubles: run.troubles.map(({ row }) => row), outcomes: [...outcomes.values()].map(({ kind }) => kind) }, 'attempted')
   return outcomes

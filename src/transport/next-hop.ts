@@ -55,7 +55,7 @@ export async function nextHop(domain: string, parts: HopParts): Promise<NextHop>
 }
 
 /** The route of the settings for a domain, its own or the smarthost's. */
-export function routeOf(domain: string, settings: Settings): Settings['delivery.routes'][string] | undefined {
+export function routeOf(domain: string, settings: Pick<Settings, 'delivery.routes'>): Settings['delivery.routes'][string] | undefined {
   const routes = settings['delivery.routes']
   return Object.hasOwn(routes, domain) ? routes[domain] : routes['*']
 }

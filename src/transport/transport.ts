@@ -7,6 +7,7 @@ import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
 import { deliverTo } from './attempt.ts'
 import { type Deadlines, deadlines as usualDeadlines } from './deadlines.ts'
+import { createDestinations, type Destinations } from './destinations.ts'
 import { createResolver, type Resolver } from './dns.ts'
 import { createPool } from './pool.ts'
 import { loadTrust, type Trust } from './trust.ts'
@@ -39,6 +40,8 @@ export type Shipment = {
     readonly address: string
     readonly orcpt?: string
     readonly notify: readonly Notify[]
+    /** Try also where the destination is known to be down: an operator, or a reader who waits, wants it so. */
+    readonly insist?: boolean
   }[]
   readonly envelope: Pick<Envelope, 'ret' | 'envid' | 'body' | 'smtpUtf8'>
   /** Bytes, for SIZE=. */
@@ -62,10 +65,12 @@ export type TransportParts = {
   /** Shorter ones, for tests and the demo. */
   readonly deadlines?: Partial<Deadlines>
   readonly resolver?: Resolver
+  /** Shared with the worker, which gives each destination the room it has. */
+  readonly destinations?: Destinations
 }
 
 /** A transport by the settings. The CA store is read at the first shipment; while it cannot be read, everything is deferred. */
-export function createTransport({ settings, clock, log, deadlines = {}, resolver }: TransportParts): Transport {
+export function createTransport({ settings, clock, log, deadlines = {}, resolver, ...more }: TransportParts): Transport {
   const stopping = new AbortController()
   const underway = new Set<Promise<unknown>>()
   const dns = resolver ?? createResolver({ servers: settings['dns.servers'], trustAd: settings['dns.trustAd'], clock })
@@ -79,8 +84,9 @@ export function createTransport({ settings, clock, log, deadlines = {}, resolver
     return trust
   }
   const limits = { ...usualDeadlines, ...deadlines }
+  const destinations = more.destinations ?? createDestinations(settings, clock)
   const pool = createPool({ sources: settings['delivery.sourceAddresses'], deadlines: limits, clock })
-  const parts = { settings, clock, log, resolver: dns, trust: trusted, deadlines: limits, pool }
+  const parts = { settings, clock, log, resolver: dns, trust: trusted, deadlines: limits, pool, destinations }
   return {
     ship: (shipment) => {
       const running = deliverTo(shipment, parts, AbortSignal.any([shipment.signal, stopping.signal]))
