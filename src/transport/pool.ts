@@ -3,8 +3,8 @@ import { isIPv6 } from 'node:net'
 import type { Clock } from '../ops/clock.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Candidate } from './next-hop.ts'
-import { type Connection, cutInTime, type Manner, type Opened, type Session, sayGoodbye, sessionOver } from './session.ts'
-import type { ChannelNeed } from './tls-need.ts'
+import { type Connection, cutInTime, type Opened, type Session, sayGoodbye, sessionOver } from './session.ts'
+import type { Aim, ChannelNeed } from './tls-need.ts'
 import { type Content, type Transferred, transfer } from './transaction.ts'
 import type { Trouble } from './trouble.ts'
 
@@ -16,8 +16,6 @@ export type Pool = {
   /** Say goodbye to all; from now on nothing is kept. */
   readonly close: () => void
 }
-
-type Aim = Pick<Manner, 'domain' | 'source'>
 
 export type PoolParts = { readonly sources: readonly string[]; readonly deadlines: Deadlines; readonly clock: Clock }
 

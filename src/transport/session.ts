@@ -4,9 +4,9 @@ import type { Assurance, Evidence, Fact } from '../mail/outcome.ts'
 import { readPeer } from './certificate.ts'
 import type { Deadlines } from './deadlines.ts'
 import { openSocket, shakeHands } from './handshake.ts'
-import type { Candidate, HopSource } from './next-hop.ts'
+import type { Candidate } from './next-hop.ts'
 import { type Reply, replyText, statusOf } from './reply.ts'
-import { type Channel, type ChannelNeed, judgeChannel } from './tls-need.ts'
+import { type Aim, type Channel, type ChannelNeed, judgeChannel, mayBeClear } from './tls-need.ts'
 import type { Row, Trouble } from './trouble.ts'
 import type { TlsVersion, Trust } from './trust.ts'
 import { createWire, type Heard, type Wire } from './wire.ts'
@@ -18,7 +18,7 @@ export type Keywords = ReadonlyMap<string, string>
 export type SessionFacts = {
   readonly candidate: Candidate
   readonly assurance: Assurance
-  /** `webpki`, `webpki (MX name from unsigned DNS)`, `pin` or `none`. */
+  /** `sts`, `webpki`, `webpki (MX name from unsigned DNS)`, `pin` or `none`. */
   readonly identity: string
   /** Undefined: clear text. */
   readonly channel: Channel | undefined
@@ -100,9 +100,7 @@ export type SessionParts = {
   readonly signal: AbortSignal
 }
 
-export type Manner = {
-  readonly domain: string
-  readonly source: HopSource
+export type Manner = Aim & {
   /** The last candidate of the attempt: its greeting is waited for longer. */
   readonly last: boolean
   /** Go without STARTTLS even where it is offered: only for a `notice`, after its TLS failed. */
@@ -131,15 +129,16 @@ export async function openSession<N extends ChannelNeed>(
 
   const greeted = await greet(clear, candidate.host, manner.last ? deadlines.lastGreeting : deadlines.greeting)
   if (greeted) return stop(greeted)
-  const hello = await sayHello(clear, candidate.host, parts, need.kind !== 'forced')
+  const hello = await sayHello(clear, candidate.host, parts, mayBeClear(need, manner.dane))
   if (hello.kind === 'stop') return stop(hello)
   if (manner.clear || !hello.keywords.has('STARTTLS')) {
     const { keywords } = hello
-    const session = inClear({ wire: clear, keywords, candidate, channel: undefined, openedAt: parts.now(), release }, candidate, need)
+    const connection = { wire: clear, keywords, candidate, channel: undefined, openedAt: parts.now(), release }
+    const session = inClear(connection, candidate, need, manner)
     if (session) return { kind: 'session', session }
     return stop({ row: 'starttls-not-offered', text: `${candidate.host} offers no STARTTLS`, polite: true })
   }
-  const upgraded = await startTls(clear, raw, candidate.host, manner.reduced, parts)
+  const upgraded = await startTls(clear, raw, candidate.host, manner, parts)
   return upgraded.kind === 'stop' ? stop(upgraded) : overTls(candidate, need, manner, { ...upgraded, release }, parts)
 }
 
@@ -147,7 +146,7 @@ export async function openSession<N extends ChannelNeed>(
 async function overTls<N extends ChannelNeed>(
   candidate: Candidate,
   need: N,
-  { domain, source }: Manner,
+  aim: Aim,
   { wire, channel, release }: { readonly wire: Wire; readonly channel: Channel; readonly release: () => void },
   parts: SessionParts,
 ): Promise<Opened<N['kind']>> {
@@ -156,7 +155,7 @@ async function overTls<N extends ChannelNeed>(
     sayGoodbye(wire, parts.deadlines.quit, stopped.polite)
     return trouble(candidate, stopped, channelEvidence(channel))
   }
-  const judged = judgeChannel(need, channel, { host, domain, source })
+  const judged = judgeChannel(need, channel, { ...aim, host })
   if (judged.kind === 'short') return stop({ ...judged, polite: true })
   // RFC 3207 §4.2: what was said before TLS is forgotten.
   const hello = await sayHello(wire, host, parts, true)
@@ -167,8 +166,15 @@ async function overTls<N extends ChannelNeed>(
   return { kind: 'session', session: Session.secured(need, connection, facts) }
 }
 
-const inClear = <N extends ChannelNeed>(connection: Connection, candidate: Candidate, need: N): Session<N['kind']> | undefined =>
-  Session.inClear(need, connection, { candidate, assurance: 'none', identity: 'none', channel: undefined })
+const inClear = <N extends ChannelNeed>(
+  connection: Connection,
+  candidate: Candidate,
+  need: N,
+  { dane }: Pick<Manner, 'dane'>,
+): Session<N['kind']> | undefined =>
+  mayBeClear(need, dane)
+    ? Session.inClear(need, connection, { candidate, assurance: 'none', identity: 'none', channel: undefined })
+    : undefined
 
 /**
  * A session for another message over a connection that stands. The message's own need is judged against what was seen at its opening: undefined
@@ -178,11 +184,11 @@ export function sessionOver<N extends ChannelNeed>(
   connection: Connection,
   candidate: Candidate,
   need: N,
-  { domain, source }: Pick<Manner, 'domain' | 'source'>,
+  aim: Aim,
 ): Session<N['kind']> | undefined {
   const { channel, keywords } = connection
   if (channel === undefined) return keywords.has('STARTTLS') ? undefined : inClear(connection, candidate, need)
-  const judged = judgeChannel(need, channel, { host: candidate.host, domain, source })
+  const judged = judgeChannel(need, channel, { ...aim, host: candidate.host })
   if (judged.kind === 'short') return undefined
   const facts = { candidate, assurance: judged.assurance, identity: judged.identity, channel }
   return Session.secured(need, connection, facts)
@@ -273,7 +279,7 @@ const keywordsOf = ({ lines }: Reply): Keywords =>
 
 type Upgraded = { readonly kind: 'upgraded'; readonly wire: Wire; readonly channel: Channel } | ({ readonly kind: 'stop' } & Stop)
 
-async function startTls(clear: Wire, raw: Socket, host: string, reduced: boolean, parts: SessionParts): Promise<Upgraded> {
+async function startTls(clear: Wire, raw: Socket, host: string, { reduced, dane }: Manner, parts: SessionParts): Promise<Upgraded> {
   clear.say('STARTTLS')
   const heard = await clear.hear(parts.deadlines.command)
   const broken = (text: string): Upgraded => ({ kind: 'stop', row: 'tls-broken', text, polite: false })
@@ -282,7 +288,8 @@ async function startTls(clear: Wire, raw: Socket, host: string, reduced: boolean
   // CVE-2011-0411: whatever came along with the 220 was put there in clear, perhaps by somebody else.
   if (clear.unread() > 0) return broken(`${host}: somebody sent bytes between its 220 and the TLS handshake (an injection?)`)
   clear.detach()
-  const shaken = await shakeHands(raw, host, parts.trust.context(parts.minimum, reduced), parts.deadlines.handshake)
+  // RFC 7672 §8.1: the server picks its certificate by the TLSA base domain.
+  const shaken = await shakeHands(raw, dane?.base ?? host, parts.trust.context(parts.minimum, reduced), parts.deadlines.handshake)
   if (shaken.kind === 'failed') return { kind: 'stop', row: shaken.row, text: shaken.text, polite: false }
   const peer = readPeer(shaken.socket, host, parts.trust, parts.now())
   const channel: Channel = {
@@ -292,6 +299,8 @@ async function startTls(clear: Wire, raw: Socket, host: string, reduced: boolean
     certificate: peer.facts,
     names: peer.names,
     spki: peer.spki,
+    shown: peer.shown,
+    seenAt: parts.now(),
   }
   return { kind: 'upgraded', wire: createWire(shaken.socket, raw), channel }
 }

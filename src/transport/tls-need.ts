@@ -2,9 +2,12 @@
 import type { Assurance } from '../mail/outcome.ts'
 import type { Route } from '../ops/settings.ts'
 import type { CertificateFacts, ChainVerdict, Peer } from './certificate.ts'
+import { type DaneVerdict, judgeDane } from './dane.ts'
+import type { HostDane } from './dane-lookup.ts'
 import type { HopSource } from './next-hop.ts'
+import { usableTlsa } from './tlsa.ts'
 import type { Need } from './transport.ts'
-import type { Row } from './trouble.ts'
+import type { Published, Row } from './trouble.ts'
 import type { TlsVersion } from './trust.ts'
 
 /** A need without `route`: the route's word has been put in its place. */
@@ -20,10 +23,21 @@ export type Channel = {
   readonly certificate: CertificateFacts | null
   readonly names: Peer['names']
   readonly spki: string | undefined
+  readonly shown: Peer['shown']
+  /** When the handshake ended, milliseconds since 1970. */
+  readonly seenAt: number
 }
 
 /** Whom the channel leads to. */
-export type Goal = { readonly host: string; readonly domain: string; readonly source: HopSource }
+export type Goal = Aim & { readonly host: string }
+
+/** What is the same for all hosts of an attempt, or said of one beforehand. */
+export type Aim = {
+  readonly domain: string
+  readonly source: HopSource
+  /** The host is in an MTA-STS policy in force: its certificate must be valid and name it, whatever the need asks (RFC 8461 §4.1). */
+  readonly sts?: boolean
+}
 
 export type Judgement =
   | { readonly kind: 'enough'; readonly assurance: Assurance; readonly identity: string }
@@ -41,7 +55,6 @@ export function channelNeed(need: Need, route: Route | undefined, own: boolean):
 /** A need that no channel to this goal can meet: said before anything is sent. */
 export function hopeless(need: ChannelNeed, source: HopSource, domain: string): string | undefined {
   if (need.kind !== 'forced') return undefined
-  if (need.level === 'dane') return `the rule asks for DANE, which is not available in this version`
   if (need.level === 'pinned' && fingerprints(need).length === 0) return 'the rule asks for a pinned key but lists none'
   // spec transport: no name stands for an address literal.
   if (source === 'literal' && need.level !== 'encrypted' && need.level !== 'pinned')
@@ -52,6 +65,8 @@ export function hopeless(need: ChannelNeed, source: HopSource, domain: string): 
 /** Whether the channel is what the need asks, and what it proves. */
 export function judgeChannel(need: ChannelNeed, channel: Channel, goal: Goal): Judgement {
   const reached = reach(need, channel, goal)
+  const refused = goal.sts ? againstPolicy(channel, goal) : undefined
+  if (refused) return refused
   if (need.kind !== 'forced') return { kind: 'enough', ...reached }
   if (need.min === 'TLSv1.3' && channel.protocol !== 'TLSv1.3') {
     return { kind: 'short', row: 'too-low', text: `${goal.host} speaks ${channel.protocol}, the rule asks for TLS 1.3` }
@@ -64,11 +79,20 @@ export function judgeChannel(need: ChannelNeed, channel: Channel, goal: Goal): J
         ? { kind: 'enough', ...reached }
         : tooLow(`the key of ${goal.host} is not one of those that the rule lists`)
     case 'dane':
-      return tooLow('the rule asks for DANE, which is not available in this version')
+      if (reached.assurance === 'dane') return { kind: 'enough', ...reached }
+      if (proven) return { kind: 'short', row: 'tlsa-invalid', text: `${goal.host} has only TLSA records that cannot be used` }
+      return tooLow(`the rule asks for DANE, which ${goal.host} does not have`)
     case 'verified':
     case 'authenticated':
       return judgeIdentity(need.level, reached, channel, goal)
   }
+}
+
+/** RFC 8461 §4.2: a trusted chain that names the MX host itself. What no renewal repairs comes first. */
+function againstPolicy({ chain, names }: Channel, { host }: Goal): (Judgement & { readonly kind: 'short' }) | undefined {
+  if (chain.kind === 'untrusted') return { kind: 'short', row: 'not-trusted', text: chain.text }
+  if (!names(host)) return { kind: 'short', row: 'name-mismatch', text: `certificate of ${host} is for another name` }
+  return chain.kind === 'expired' ? { kind: 'short', row: 'expired', text: chain.text } : undefined
 }
 
 type Reached = { readonly assurance: Assurance; readonly identity: string }
@@ -79,6 +103,7 @@ function judgeIdentity(
   { chain, names }: Channel,
   { host, domain }: Goal,
 ): Judgement {
+  if (reached.assurance === 'dane') return { kind: 'enough', ...reached }
   const named = names(host) || names(domain)
   // What no renewal repairs comes first: it decides whether waiting makes sense.
   if (chain.kind === 'untrusted') return { kind: 'short', row: 'not-trusted', text: chain.text }
@@ -92,11 +117,14 @@ function judgeIdentity(
 const tooLow = (text: string): Judgement => ({ kind: 'short', row: 'too-low', text })
 
 /** The best that the channel proves, whatever was asked. */
-function reach(need: ChannelNeed, channel: Channel, { host, domain, source }: Goal): Reached {
+function reach(need: ChannelNeed, channel: Channel, { host, domain, source, sts }: Goal): Reached {
   const pins = need.kind === 'forced' ? need : undefined
   if (pins?.level === 'pinned' && channel.spki !== undefined && fingerprints(pins).includes(channel.spki))
     return { assurance: 'pinned', identity: 'pin' }
+  if (byDane) return { assurance: 'dane', identity: 'dane' }
   if (channel.chain.kind !== 'trusted') return { assurance: 'encrypted', identity: 'none' }
+  // The policy vouches for the MX host, the certificate for its name.
+  if (sts && channel.names(host)) return { assurance: 'authenticated', identity: 'sts' }
   // The domain itself, a name the admin pinned, or the host the admin routed to: no unsigned DNS answer stands between.
   const sure = [domain, ...(source === 'mx' ? [] : [host]), ...pinnedNames(pins)]
   if (source !== 'literal' && sure.some((name) => channel.names(name))) return { assurance: 'authenticated', identity: 'webpki' }
