@@ -7,7 +7,8 @@ CREATE TABLE probed_domain (
   since BIGINT,                        -- when the posture was first seen
   fallen_from TEXT,                    -- the posture before a downgrade, until it is reached again
   last_at BIGINT,                      -- NULL: not probed yet
-  next_at BIGINT NOT NULL
+  next_at BIGINT NOT NULL,
+  written_at BIGINT NOT NULL           -- when mail for it was last accepted
 );
 CREATE INDEX probed_domain_next ON probed_domain (next_at);
 
