@@ -101,12 +101,19 @@ for (const [version, lines, density] of rounds) {
 // CVE-2011-0411: what comes along with the 220 was put there in clear. What comes later meets the handshake.
 test('octets put between the 220 and the handshake end the attempt, in the same packet or the next', async () => {
   const { back } = await measure(newer)
-  for (const text of ['250 ok\r\n', '250-STARTTLS\r\n250 AUTH\r\n', '\n', '\0', 'x'])
-    for (const apart of [false, true]) {
-      const attempt = await newer.attempt({ kind: 'inject', direction: 'back', at: back.clear, bytes: Buffer.from(text), apart })
+  for (const text of ['250 ok\r\n', '250-STARTTLS\r\n250 AUTH\r\n', '\n', '\0', 'x']) {
+    const bytes = Buffer.from(text)
+    const ways: Interference[] = [
+      { kind: 'rewrite', direction: 'back', find: /^220 2\.0\.0 go ahead\r\n/, by: `220 2.0.0 go ahead\r\n${text}` },
+      { kind: 'inject', direction: 'back', at: back.clear, bytes, apart: false },
+      { kind: 'inject', direction: 'back', at: back.clear, bytes, apart: true },
+    ]
+    for (const way of ways) {
+      const attempt = await newer.attempt(way)
       assert.equal(faultOf(attempt), undefined, told(attempt))
       assert.equal('reason' in attempt.outcome && attempt.outcome.reason, 'validation-failure', told(attempt))
     }
+  }
 })
 
 test('an impostor with any other certificate reads nothing but a goodbye', async () => {
