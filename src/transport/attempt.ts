@@ -9,7 +9,7 @@ import type { Resolver } from './dns.ts'
 import { type Candidate, type NextHop, nextHop, routeOf } from './next-hop.ts'
 import { carry, type Pool } from './pool.ts'
 import { channelEvidence, type Opened, openSession, type SessionParts, type SessionView } from './session.ts'
-import { type ChannelNeed, channelNeed, handshakeMinimum, hopeless } from './tls-need.ts'
+import { type Aim, boundByDane, type ChannelNeed, channelNeed, handshakeMinimum, hopeless, hopelessAt, mayBeClear } from './tls-need.ts'
 import type { Settled } from './transaction.ts'
 import type { Shipment } from './transport.ts'
 import { isTlsTrouble, mostHopeful, type Trouble } from './trouble.ts'
@@ -79,10 +79,17 @@ async function walkCandidates<N extends ChannelNeed>(shipment: Shipment, need: N
   for (const [i, candidate] of hop.candidates.entries()) {
     const rest = shipment.recipients.filter(({ id }) => !settled.has(id))
     if (rest.length === 0 || signal.aborted) break
-    const open = () => openSomehow(candidate, need, i === hop.candidates.length - 1, sessions)
-    const carried = await carry({ ...shipment, need: need.kind, recipients: rest }, candidate, need, sessions, open, { ...parts, signal })
+    const aim = { ...sessions, dane: hop.dane.get(candidate.host) }
+    const without = hopelessAt(need, candidate.host, aim)
+    if (without !== undefined) {
+      troubles.push({ row: 'too-low', text: without, evidence: candidate })
+      continue
+    }
+    const open = () => openSomehow(candidate, need, i === hop.candidates.length - 1, aim)
+    const carried = await carry({ ...shipment, need: need.kind, recipients: rest }, candidate, need, aim, open, { ...parts, signal })
     if (carried.kind === 'trouble') {
-      troubles.push(carried.trouble)
+      const published = boundByDane(carried.trouble.row, aim)
+      troubles.push({ ...carried.trouble, ...(published && { published }) })
       continue
     }
     const { session, done, ms } = carried
@@ -97,14 +104,14 @@ async function walkCandidates<N extends ChannelNeed>(shipment: Shipment, need: N
 function troublesOfHop(hop: NextHop): Trouble[] {
   if (hop.kind === 'none') return [{ row: hop.why, text: hop.text, evidence: skipped(hop) }]
   // A host whose address may be known next time keeps the attempt transient, as one that cannot be reached does.
-  return hop.unusable
-    .filter(({ why }) => why === 'dns-temporary')
-    .map(({ host, text }) => ({ row: 'dns-temporary', text, evidence: { host } }))
+  return hop.unusable.flatMap(({ host, why, text }) =>
+    why === 'dns-temporary' || why === 'dnssec-invalid' ? [{ row: why, text, evidence: { host } }] : [],
+  )
 }
 
 const skipped = ({ unusable }: NextHop): Evidence => (unusable.length > 0 ? { skipped: unusable.slice(0, 10).map(({ text }) => text) } : {})
 
-type Sessions = SessionParts & { readonly domain: string; readonly source: Parameters<typeof openSession>[2]['source'] }
+type Sessions = SessionParts & Aim
 
 const sessionParts = ({ settings, deadlines, clock }: AttemptParts, trust: Trust, signal: AbortSignal): SessionParts => ({
   hostname: settings.hostname,
@@ -123,13 +130,12 @@ async function openSomehow<N extends ChannelNeed>(
   last: boolean,
   parts: Sessions,
 ): Promise<Opened<N['kind']>> {
-  const { domain, source } = parts
-  const manner = { domain, source, last, clear: false, reduced: false }
+  const manner = { ...parts, last, clear: false, reduced: false }
   let opened = await openSession<N>(candidate, need, manner, parts)
   if (opened.kind === 'trouble' && opened.trouble.row === 'no-shared-tls' && parts.minimum === 'TLSv1.2') {
     opened = await openSession<N>(candidate, need, { ...manner, reduced: true }, parts)
   }
-  if (opened.kind === 'trouble' && need.kind === 'notice' && isTlsTrouble(opened.trouble)) {
+  if (opened.kind === 'trouble' && need.kind === 'notice' && mayBeClear(need, parts) && isTlsTrouble(opened.trouble)) {
     opened = await openSession<N>(candidate, need, { ...manner, clear: true }, parts)
   }
   return opened

@@ -26,6 +26,8 @@ export type Peer = {
   readonly names: (host: string) => boolean
   /** SHA-256 of the public key (SubjectPublicKeyInfo), hex. */
   readonly spki: string | undefined
+  /** All certificates as the server sent them, in DER, its own first; then those that complete the chain from our store. */
+  readonly shown: readonly Buffer[]
 }
 
 /** Read the certificate of a finished handshake. `host` is for the texts. What cannot be read proves nothing. */
@@ -38,7 +40,13 @@ export function readPeer(socket: TLSSocket, host: string, trust: Trust, now: num
   }
 }
 
-const nothing = (text: string): Peer => ({ chain: { kind: 'untrusted', text }, facts: null, names: () => false, spki: undefined })
+const nothing = (text: string): Peer => ({
+  chain: { kind: 'untrusted', text },
+  facts: null,
+  names: () => false,
+  spki: undefined,
+  shown: [],
+})
 
 const readLeaf = (
   leaf: X509Certificate,
@@ -54,6 +62,7 @@ const readLeaf = (
   spki: createHash('sha256')
     .update(leaf.publicKey.export({ type: 'spki', format: 'der' }))
     .digest('hex'),
+  shown: shownBy(socket, sent),
 })
 
 /** RFC 9525 §6.3: the common name never counts; an IP address needs an iPAddress name. */
@@ -72,6 +81,22 @@ function sentChain(socket: TLSSocket): X509Certificate[] {
     next = next.issuerCertificate
   }
   return chain
+}
+
+/**
+ * `getPeerCertificate(true)` follows issuer links and loses what is not linked in the order sent: of leaf, root, intermediate only the leaf is left.
+ * The list behind `getPeerX509Certificate().issuerCertificate` is the server's own, in its order, linked or not (seen with Node 20.20 and OpenSSL 3.0,
+ * not documented: should that change, an anchor sent out of order is no longer found, and mail waits). At most 16, as in `sentChain`.
+ */
+function shownBy(socket: TLSSocket, linked: readonly X509Certificate[]): Buffer[] {
+  const shown = new Map<string, Buffer>()
+  let next = socket.getPeerX509Certificate()
+  for (let i = 0; next && i < 16; i++) {
+    shown.set(next.fingerprint256, next.raw)
+    next = next.issuerCertificate
+  }
+  for (const one of linked) shown.set(one.fingerprint256, one.raw)
+  return [...shown.values()]
 }
 
 // OpenSSL checks the path: signatures, CA bits, lengths, purposes, dates. It reports one error only, and a date hides the others.

@@ -18,7 +18,7 @@ export type Keywords = ReadonlyMap<string, string>
 export type SessionFacts = {
   readonly candidate: Candidate
   readonly assurance: Assurance
-  /** `sts`, `webpki`, `webpki (MX name from unsigned DNS)`, `pin` or `none`. */
+  /** `dane`, `sts`, `webpki`, `webpki (MX name from unsigned DNS)`, `pin` or `none`. */
   readonly identity: string
   /** Undefined: clear text. */
   readonly channel: Channel | undefined
@@ -129,7 +129,7 @@ export async function openSession<N extends ChannelNeed>(
 
   const greeted = await greet(clear, candidate.host, manner.last ? deadlines.lastGreeting : deadlines.greeting)
   if (greeted) return stop(greeted)
-  const hello = await sayHello(clear, candidate.host, parts, mayBeClear(need, manner.dane))
+  const hello = await sayHello(clear, candidate.host, parts, mayBeClear(need, manner))
   if (hello.kind === 'stop') return stop(hello)
   if (manner.clear || !hello.keywords.has('STARTTLS')) {
     const { keywords } = hello
@@ -166,13 +166,8 @@ async function overTls<N extends ChannelNeed>(
   return { kind: 'session', session: Session.secured(need, connection, facts) }
 }
 
-const inClear = <N extends ChannelNeed>(
-  connection: Connection,
-  candidate: Candidate,
-  need: N,
-  { dane }: Pick<Manner, 'dane'>,
-): Session<N['kind']> | undefined =>
-  mayBeClear(need, dane)
+const inClear = <N extends ChannelNeed>(connection: Connection, candidate: Candidate, need: N, aim: Aim): Session<N['kind']> | undefined =>
+  mayBeClear(need, aim)
     ? Session.inClear(need, connection, { candidate, assurance: 'none', identity: 'none', channel: undefined })
     : undefined
 
@@ -187,7 +182,7 @@ export function sessionOver<N extends ChannelNeed>(
   aim: Aim,
 ): Session<N['kind']> | undefined {
   const { channel, keywords } = connection
-  if (channel === undefined) return keywords.has('STARTTLS') ? undefined : inClear(connection, candidate, need)
+  if (channel === undefined) return keywords.has('STARTTLS') ? undefined : inClear(connection, candidate, need, aim)
   const judged = judgeChannel(need, channel, { ...aim, host: candidate.host })
   if (judged.kind === 'short') return undefined
   const facts = { candidate, assurance: judged.assurance, identity: judged.identity, channel }

@@ -37,6 +37,8 @@ export type Aim = {
   readonly source: HopSource
   /** The host is in an MTA-STS policy in force: its certificate must be valid and name it, whatever the need asks (RFC 8461 §4.1). */
   readonly sts?: boolean
+  /** The host's own TLSA records, where DNSSEC proves them: what they say counts, whatever the need asks, and before MTA-STS. */
+  readonly dane?: HostDane | undefined
 }
 
 export type Judgement =
@@ -62,10 +64,32 @@ export function hopeless(need: ChannelNeed, source: HopSource, domain: string): 
   return undefined
 }
 
+/** The same for one host. */
+export const hopelessAt = (need: ChannelNeed, host: string, { dane }: Aim): string | undefined =>
+  need.kind === 'forced' && need.level === 'dane' && dane === undefined
+    ? `the rule asks for DANE, but ${host} has no TLSA records that DNSSEC proves to us`
+    : undefined
+
+/** N1 and N2: clear text is for needs that allow it, at hosts that nobody has promised TLS of (RFC 7672 §2.2, RFC 8461 §5). */
+export const mayBeClear = (need: ChannelNeed, { dane, sts }: Aim): boolean => need.kind !== 'forced' && dane === undefined && sts !== true
+
+const withoutTls: readonly Row[] = ['starttls-not-offered', 'starttls-4yz', 'starttls-5yz', 'no-shared-tls', 'tls-broken', 'tlsa-invalid']
+
+/** What binds us in this trouble because of the host's own records: records that nobody can use ask for TLS, and for no more. */
+export function boundByDane(row: Row, { dane }: Aim): Published | undefined {
+  if (dane === undefined) return undefined
+  return usableTlsa(dane.records).length > 0 || withoutTls.includes(row) ? 'dane' : undefined
+}
+
 /** Whether the channel is what the need asks, and what it proves. */
 export function judgeChannel(need: ChannelNeed, channel: Channel, goal: Goal): Judgement {
-  const reached = reach(need, channel, goal)
-  const refused = goal.sts ? againstPolicy(channel, goal) : undefined
+  const { dane } = goal
+  const proven: DaneVerdict | undefined = dane && judgeDane(channel.shown, dane.records, dane.names, channel.seenAt)
+  // Nothing rescues what fails here: no MTA-STS policy, no trusted chain.
+  if (proven?.kind === 'mismatch') return { kind: 'short', row: proven.row, text: `${goal.host} fails DANE: ${proven.text}` }
+  const byDane = proven?.kind === 'match'
+  const reached = reach(need, channel, goal, byDane)
+  const refused = goal.sts && !byDane ? againstPolicy(channel, goal) : undefined
   if (refused) return refused
   if (need.kind !== 'forced') return { kind: 'enough', ...reached }
   if (need.min === 'TLSv1.3' && channel.protocol !== 'TLSv1.3') {
@@ -117,7 +141,7 @@ function judgeIdentity(
 const tooLow = (text: string): Judgement => ({ kind: 'short', row: 'too-low', text })
 
 /** The best that the channel proves, whatever was asked. */
-function reach(need: ChannelNeed, channel: Channel, { host, domain, source, sts }: Goal): Reached {
+function reach(need: ChannelNeed, channel: Channel, { host, domain, source, sts }: Goal, byDane: boolean): Reached {
   const pins = need.kind === 'forced' ? need : undefined
   if (pins?.level === 'pinned' && channel.spki !== undefined && fingerprints(pins).includes(channel.spki))
     return { assurance: 'pinned', identity: 'pin' }
