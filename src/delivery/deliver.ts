@@ -1,26 +1,23 @@
 /** One attempt at one claimed group: open it, plan it, walk it, settle it. */
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Envelope } from '../mail/envelope.ts'
 import { type MailFacts, messageFacts } from '../mail/facts.ts'
 import { type Header, parseHeader } from '../mail/header.ts'
-import { sentence } from '../mail/outcome.ts'
 import type { Plan, Step } from '../mail/plan.ts'
-import type { Answer, Attempt } from '../methods/method.ts'
+import { type Answer, type Attempt, contentFault } from '../methods/method.ts'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
 import type { PlanFacts } from '../routing/plan.ts'
+import { SealBroken } from '../seal/payload.ts'
 import { type ClaimedRecipient, type Group, type Opened, openClaimed } from '../spool/claim.ts'
 import type { SpoolParts } from '../spool/parts.ts'
-import { type Settled, type Settlement, settleGroup } from '../spool/settle.ts'
 import type { Spool } from '../spool/spool.ts'
-import { type Statement, sql } from '../store/db.ts'
+import { sql } from '../store/db.ts'
 import { alike } from './alike.ts'
-import { followUps } from './follow-ups.ts'
+import { conclude, unread, unwalked } from './conclude.ts'
 import { type Head, readHead } from './head.ts'
-import { withoutQuotes } from './quotes.ts'
-import { damagedSettlement, settlementOf } from './settlement.ts'
-import { type Ending, type Party, walk } from './walk.ts'
+import { type Planned, planned } from './settlement.ts'
+import { held, type Party, returnedByOperator, walk } from './walk.ts'
 
 export type DeliveryParts = {
   readonly spoolParts: SpoolParts
@@ -41,8 +38,8 @@ export async function deliverGroup(parts: DeliveryParts, group: Group, signal: A
   const { spoolParts } = parts
   const opened = await openClaimed(spoolParts, group.message.id)
   const head = opened.kind === 'content' ? await readHead(opened.open) : opened
-  if (opened.kind === 'damaged' || head.kind === 'damaged')
-    return quarantine(parts, group, opened.kind === 'damaged' ? opened.text : 'its content was altered')
+  if (opened.kind === 'damaged') return quarantine(parts, group, opened, signal)
+  if (head.kind === 'damaged') return quarantine(parts, group, { text: 'its content was altered', vouched: true }, signal)
 
   const header = parseHeader(head.header)
   const facts = messageFacts(header, head.bodyStart)
@@ -56,66 +53,24 @@ export async function deliverGroup(parts: DeliveryParts, group: Group, signal: A
 }
 
 async function deliverParty(parts: DeliveryParts, group: Group, party: Party, content: Content, signal: AbortSignal): Promise<void> {
-  const { message } = group
-  const walked = await walkParty(parts, group, party, content, { signal, lifetime: await lifetimeOf(parts, group) })
-  const endings = message.kind === 'notice' || message.kind === 'code' ? walked.map(withoutQuotes) : walked
-  const settlements = endings.map((ending) => settlementOf(ending, group, content.facts, parts.clock()))
-  const follow = await followUps(parts, group, endings, settlements, content.header)
-
-  const writes = endings.flatMap(({ answer, outcome }) => (outcome.kind === 'delivered' ? (answer?.writes ?? []) : []))
-  const { finished } = await settleSurely(parts, group, follow.settlements, [...writes, ...follow.statements], signal)
-  for (const { recipient, outcome, method } of endings)
-    parts.log.info(
-      { message: message.id, recipient: recipient.id, to: recipient.address, method, outcome: outcome.kind, why: sentence(outcome) },
-      'attempt',
-    )
-  await Promise.all(endings.map(({ answer }) => answer?.settled?.()))
-  if (writes.length > 0 || follow.statements.length > 0) parts.spool.wake()
-  if (finished && (message.kind === 'notice' || message.kind === 'code' || writes.length > 0)) await scrub(parts)
+  const endings = await walkParty(parts, group, party, content, { signal, lifetime: await lifetimeOf(parts, group) })
+  await conclude(parts, group, endings, content, signal)
 }
 
-/** Everything is settled whether or not the log of the database can be emptied now; the hourly rotation empties it again. */
-async function scrub({ spoolParts, log }: DeliveryParts): Promise<void> {
-  await spoolParts.db
-    .scrub()
-    .catch((error: unknown) => log.error({ err: error }, 'deleted secrets may still stand in the log of the database; it is emptied later'))
+/**
+ * Altered or unreadable content is never delivered and never deleted: it is held, and the alarm is in log and audit, until an operator has it
+ * returned. Then its sender hears of it, unless nothing vouches for who that is.
+ */
+async function quarantine(parts: DeliveryParts, group: Group, { text, vouched }: Damage, signal: AbortSignal): Promise<void> {
+  const now = parts.clock()
+  const message = vouched ? group.message : { ...group.message, reversePath: '' }
+  const unreported = `${returnedByOperator.text}; nobody is told, for its envelope was altered`
+  const returned = vouched ? returnedByOperator : { ...returnedByOperator, text: unreported }
+  const endings = group.recipients.map((recipient) => unwalked(recipient, group, recipient.returning ? returned : held(text), { now }))
+  await conclude(parts, { ...group, message }, endings, unread(group), signal)
 }
 
-/** Milliseconds between two tries to record what was done. */
-const betweenSettles = 1000
-
-/** What was done must be recorded, or it is done again: while the disk is full or fails, the attempt keeps its claim and waits. */
-async function settleSurely(
-  parts: DeliveryParts,
-  group: Group,
-  settlements: readonly Settlement[],
-  statements: readonly Statement[],
-  signal: AbortSignal,
-): Promise<Settled> {
-  for (;;) {
-    try {
-      return await settleGroup(parts.spoolParts, group, settlements, statements)
-    } catch (error) {
-      if (signal.aborted || !isDiskTrouble(error)) throw error
-      parts.log.error({ err: error, message: group.message.id }, 'the result of an attempt cannot be recorded; trying again in a second')
-      await pause(betweenSettles, undefined, { signal }).catch(() => undefined)
-    }
-  }
-}
-
-const isDiskTrouble = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && /^SQLITE_(?:FULL|IOERR|BUSY|READONLY|CANTOPEN)/.test(String(error.code))
-
-/** Altered or unreadable content is never delivered and never deleted: it is held, and the alarm is in log and audit. */
-async function quarantine({ spoolParts, log, clock }: DeliveryParts, group: Group, text: string): Promise<void> {
-  log.error({ message: group.message.id, why: text }, 'a message is held: its stored form cannot be trusted')
-  await settleGroup(
-    spoolParts,
-    group,
-    group.recipients.map((recipient) => damagedSettlement(recipient, group, text, clock())),
-    [],
-  )
-}
+type Damage = { readonly text: string; readonly vouched: boolean }
 
 /** First time only: facts → plan; then recipients that share plan and step go together. */
 async function planParties(parts: DeliveryParts, { message, recipients }: Group, mail: MailFacts): Promise<Party[]> {
@@ -155,7 +110,7 @@ function walkParty(
   party: Party,
   content: Content,
   { signal, lifetime }: { readonly signal: AbortSignal; readonly lifetime: number },
-): Promise<(Ending & { plan: Plan })[]> {
+): Promise<Planned[]> {
   const { settings, clock, log } = parts
   const { message, domain } = group
   const { head, open, fileKey, payloadSha256 } = content
@@ -173,6 +128,7 @@ function walkParty(
       try {
         return await parts.attemptStep(step, attempt)
       } catch (error) {
+        if (error instanceof SealBroken) return new Map(context.recipients.map(({ id }) => [id, { outcome: contentFault(error) }]))
         // A bug of ours: no answer is a deferral, which has its schedule and its end.
         log.error({ err: error, message: message.id, domain, method: step.method }, 'a method broke off; the mail waits')
         return new Map()
@@ -182,13 +138,14 @@ function walkParty(
     jitter: Math.random,
     timing: { schedule, lifetime },
     acceptedAt: message.acceptedAt,
-  }).then((endings) => endings.map((ending) => ({ ...ending, plan: party.plan })))
+  }).then((endings) => endings.map((ending) => planned(ending, party.plan)))
 }
 
-const bare = ({ id, address, orcpt, notify, bcc }: Attempt<unknown>['recipients'][number] | ClaimedRecipient) => ({
+const bare = ({ id, address, orcpt, notify, bcc, insist }: Attempt<unknown>['recipients'][number] | ClaimedRecipient) => ({
   id,
   address,
   notify,
   bcc,
   ...(orcpt !== undefined && { orcpt }),
+  ...(insist !== undefined && { insist }),
 })

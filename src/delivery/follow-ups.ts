@@ -1,7 +1,6 @@
 /** What a settlement sets off: DSNs to the sender, and the next state of the letter whose notice or code this was. */
 import type { Header } from '../mail/header.ts'
 import type { Evidence } from '../mail/outcome.ts'
-import type { Plan } from '../mail/plan.ts'
 import { codeSettled, noticeSettled } from '../methods/escrow/settled.ts'
 import type { Group } from '../spool/claim.ts'
 import { endOf } from '../spool/schedule.ts'
@@ -9,9 +8,8 @@ import type { Settlement } from '../spool/settle.ts'
 import { type Statement, sql } from '../store/db.ts'
 import { type Reported, reportToSender } from './bounce.ts'
 import type { DeliveryParts } from './deliver.ts'
-import type { Ending } from './walk.ts'
-
-type Planned = Ending & { readonly plan: Plan }
+import type { Planned } from './settlement.ts'
+import { type Ending, isDamage } from './walk.ts'
 
 export type FollowUps = { readonly settlements: readonly Settlement[]; readonly statements: readonly Statement[] }
 
@@ -19,10 +17,11 @@ export type FollowUps = { readonly settlements: readonly Settlement[]; readonly 
 export async function followUps(
   parts: DeliveryParts,
   group: Group,
-  endings: readonly Planned[],
+  ended: readonly Planned[],
   settlements: readonly Settlement[],
   header: Header,
 ): Promise<FollowUps> {
+  const endings = ended.filter(({ outcome }) => !isDamage(outcome)) // held: nothing has become of it yet
   const failed = endings.filter(({ outcome, recipient }) => outcome.kind === 'failed' && wants(recipient.notify, 'FAILURE'))
   const succeeded = endings.filter(
     ({ outcome, recipient }) => outcome.kind === 'delivered' && recipient.notify.includes('SUCCESS') && !passedOn(outcome.evidence),

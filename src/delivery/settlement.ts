@@ -3,20 +3,31 @@ import type { MailFacts } from '../mail/facts.ts'
 import type { Reason } from '../mail/outcome.ts'
 import { sentence } from '../mail/outcome.ts'
 import type { Plan, StepResult } from '../mail/plan.ts'
-import { decisionRecord } from '../routing/record.ts'
-import type { ClaimedRecipient, Group } from '../spool/claim.ts'
+import { type DecisionRecord, decisionRecord } from '../routing/record.ts'
+import type { Group } from '../spool/claim.ts'
+import type { Frozen } from '../spool/frozen.ts'
 import type { Settlement } from '../spool/settle.ts'
-import { type Ending, whyNotFirst } from './walk.ts'
+import { type Ending, isDamage, whyNotFirst } from './walk.ts'
 
-/** The settlement of one recipient after a walk. */
-export function settlementOf(ending: Ending & { readonly plan: Plan }, group: Group, mail: MailFacts, now: number): Settlement {
-  const { recipient, outcome, plan, answer, earlier, method } = ending
+/** An ending with the plan that led to it, and what is to be frozen anew; undefined: what is stored stays. */
+export type Planned = Ending & { readonly plan: Plan; readonly frozen: Frozen | undefined }
+
+/** The ending of a walk along this plan. */
+export const planned = (ending: Ending, plan: Plan): Planned => ({
+  ...ending,
+  plan,
+  frozen: { plan, earlier: ending.earlier, waits: ending.waits },
+})
+
+/** The settlement of one recipient. Without `mail` its content could not be read. */
+export function settlementOf(ending: Planned, group: Group, mail: MailFacts | undefined, now: number): Settlement {
+  const { recipient, outcome, plan, answer, method } = ending
   const reason = reasonOf(ending)
   const state = stateOf(ending)
   return {
     recipient,
     state,
-    frozen: { plan, earlier, waits: ending.waits },
+    frozen: ending.frozen,
     step: ending.step,
     stepSince: ending.stepSince,
     stepAttempts: ending.stepAttempts,
@@ -27,16 +38,7 @@ export function settlementOf(ending: Ending & { readonly plan: Plan }, group: Gr
     proof: answer?.proof ?? null,
     lastReply: sentence(outcome),
     delayNoticed: recipient.delayNoticed,
-    record: JSON.stringify(
-      decisionRecord({
-        at: now,
-        attempt: recipient.attempts + 1,
-        plan,
-        facts: { reversePath: group.message.reversePath, recipient: recipient.address, mail },
-        steps: [...earlier, lastResult(ending), ...notTried(ending)],
-        outcome: state,
-      }),
-    ),
+    record: JSON.stringify(recordOf(ending, group, mail, now)),
     audit: {
       method,
       outcome: outcome.kind,
@@ -49,10 +51,28 @@ export function settlementOf(ending: Ending & { readonly plan: Plan }, group: Gr
   }
 }
 
+function recordOf(ending: Planned, { message }: Group, mail: MailFacts | undefined, at: number): DecisionRecord {
+  const { recipient, plan, earlier } = ending
+  const attempt = recipient.attempts + 1
+  const steps = [...earlier, lastResult(ending), ...notTried(ending)]
+  const outcome = stateOf(ending)
+  if (mail !== undefined)
+    return decisionRecord({
+      at,
+      attempt,
+      plan,
+      facts: { reversePath: message.reversePath, recipient: recipient.address, mail },
+      steps,
+      outcome,
+    })
+  const { revision, fingerprint, rule, trace } = plan
+  return { at, attempt, revision, fingerprint, rule, rulesLookedAt: trace, facts: null, steps, outcome }
+}
+
 /** In doubt once, in doubt until the end: it forbids every other way (walk.ts). */
 function reasonOf({ outcome, earlier, recipient }: Ending): Reason | null {
   if (outcome.kind === 'delivered') return whyNotFirst(earlier) ?? null
-  return recipient.inDoubt ? 'in-doubt' : outcome.reason
+  return recipient.inDoubt && !isDamage(outcome) ? 'in-doubt' : outcome.reason
 }
 
 function stateOf({ outcome, answer }: Ending): Settlement['state'] {
@@ -62,7 +82,7 @@ function stateOf({ outcome, answer }: Ending): Settlement['state'] {
     case 'deferred':
       return 'waiting'
     case 'failed':
-      return 'bounced'
+      return isDamage(outcome) ? 'held' : 'bounced'
   }
 }
 
@@ -74,43 +94,5 @@ const lastResult = ({ outcome, method }: Ending): StepResult => ({
   evidence: outcome.evidence,
 })
 
-const notTried = ({ plan, step }: Ending & { readonly plan: Plan }): StepResult[] =>
+const notTried = ({ plan, step }: Planned): StepResult[] =>
   plan.steps.slice(step + 1).map(({ method }) => ({ method, result: 'not-tried', reason: null, text: '', evidence: {} }))
-
-/** Content or envelope that cannot be trusted: held for a human, never delivered, never deleted. */
-export function damagedSettlement(recipient: ClaimedRecipient, { message }: Group, why: string, now: number): Settlement {
-  const text = `held: ${why}`
-  const plan: Plan = recipient.frozen?.plan ?? {
-    revision: message.policyRevision,
-    fingerprint: '',
-    rule: { name: '', line: 0 },
-    steps: [],
-    trace: [],
-  }
-  const result: StepResult = { method: '', result: 'failed', reason: 'content-damaged', text, evidence: {} }
-  return {
-    recipient,
-    state: 'held',
-    frozen: { plan, earlier: recipient.frozen?.earlier ?? [] },
-    step: recipient.step,
-    stepSince: recipient.stepSince,
-    stepAttempts: recipient.stepAttempts,
-    nextAttemptAt: now,
-    method: null,
-    reason: 'content-damaged',
-    assurance: null,
-    proof: null,
-    lastReply: text,
-    delayNoticed: recipient.delayNoticed,
-    record: JSON.stringify({
-      at: now,
-      attempt: recipient.attempts + 1,
-      revision: plan.revision,
-      rule: plan.rule,
-      rulesLookedAt: plan.trace,
-      steps: [result],
-      outcome: 'held',
-    }),
-    audit: { reason: 'content-damaged', text },
-  }
-}

@@ -1,5 +1,5 @@
 /** Walks one group of recipients along their plan until each has an answer other than "unsuitable". */
-import type { Outcome, Reason } from '../mail/outcome.ts'
+import type { Evidence, Outcome, Reason } from '../mail/outcome.ts'
 import type { Plan, Step, StepResult } from '../mail/plan.ts'
 import type { Answer, Attempt } from '../methods/method.ts'
 import type { ClaimedRecipient } from '../spool/claim.ts'
@@ -53,6 +53,13 @@ export async function walk(party: Party, parts: WalkParts): Promise<Ending[]> {
   return endings
 }
 
+/** Content or envelope that cannot be trusted: not delivered, not returned, not deleted, but held for a human. */
+export const isDamage = (outcome: Outcome): boolean => outcome.kind !== 'delivered' && outcome.reason === 'content-damaged'
+
+/** The outcome of what is damaged. */
+export const held = (why: string, evidence: Evidence = {}) =>
+  ({ kind: 'failed', reason: 'content-damaged', text: `held: ${why}`, evidence, status: '5.6.0' }) as const satisfies Outcome
+
 type Walker = { recipient: ClaimedRecipient; earlier: readonly StepResult[]; stepSince: number; stepAttempts: number; waits: Waits }
 
 const startWalker = (recipient: ClaimedRecipient, now: number): Walker => ({
@@ -83,6 +90,7 @@ type Verdict =
 
 /** A deferral whose patience has ended becomes what its retry says. */
 function judge(walker: Walker, outcome: Outcome, parts: WalkParts): Verdict {
+  if (isDamage(outcome)) return { kind: 'ended', outcome: held(outcome.text, outcome.evidence), at: undefined }
   const doubted = inDoubt(walker, outcome, parts)
   if (doubted !== undefined) return doubted
   if (outcome.kind === 'unsuitable') return { kind: 'onward', outcome }
@@ -148,16 +156,18 @@ const ending = ({ recipient, earlier, stepSince, stepAttempts, waits }: Walker, 
 export const whyNotFirst = (earlier: readonly StepResult[]): Reason | undefined =>
   earlier.find(({ reason }) => reason !== null)?.reason ?? undefined
 
+/** The outcome of `queue bounce`. */
+export const returnedByOperator = {
+  kind: 'failed',
+  reason: 'returned-by-operator',
+  status: '5.7.1',
+  evidence: {},
+  text: 'an administrator of the mail gateway returned it',
+} as const satisfies Outcome
+
 /** The end of every plan: nobody may carry it, so the sender is told what was tried. */
 function bounceOutcome({ earlier, recipient }: Walker): Outcome {
-  if (recipient.returning)
-    return {
-      kind: 'failed',
-      reason: 'returned-by-operator',
-      status: '5.7.1',
-      evidence: {},
-      text: 'an administrator of the mail gateway returned it',
-    }
+  if (recipient.returning) return returnedByOperator
   const reason = whyNotFirst(earlier)
   if (reason === undefined)
     return {

@@ -12,7 +12,7 @@ import type { Spool } from '../spool/spool.ts'
 import type { Db, Statement } from '../store/db.ts'
 import type { Transport } from '../transport/transport.ts'
 
-export type AttemptRecipient = Pick<ClaimedRecipient, 'id' | 'address' | 'orcpt' | 'notify' | 'bcc'>
+export type AttemptRecipient = Pick<ClaimedRecipient, 'id' | 'address' | 'orcpt' | 'notify' | 'bcc' | 'insist'>
 
 /** One message for the recipients of one domain that share a plan, opened from the spool for one attempt. */
 export type Attempt<Options> = {

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import type { MessageKind, Notify } from '../mail/envelope.ts'
 import { sql } from '../store/db.ts'
 import { openContent } from './content.ts'
+import { dueGroups, type Wanted } from './due.ts'
 import { envelopeMac } from './envelope-mac.ts'
 import { type Frozen, isFrozen, readFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
@@ -27,6 +28,8 @@ export type ClaimedRecipient = {
   readonly inDoubt: boolean
   /** An operator wants it returned to its sender. */
   readonly returning: boolean
+  /** Tried whatever is known of its destination: an operator wants it, or the reader of a code waits for it. */
+  readonly insist?: boolean
   readonly fence: number
 }
 
@@ -49,36 +52,13 @@ export type Group = { readonly message: ClaimedMessage; readonly domain: string;
 /** The opened content of a claimed message, or why it cannot be trusted. */
 export type Opened =
   | { readonly kind: 'content'; readonly fileKey: Buffer; readonly payloadSha256: string; readonly open: () => Readable }
-  | { readonly kind: 'damaged'; readonly text: string }
-
-/** What the claimant is at already, and what it wants. */
-export type Wanted = {
-  /**
-   * Groups that this process still attempts. They are left alone also when their claim has lapsed because the clock jumped or the machine
-   * slept.
-   */
-  readonly underway?: readonly Pick<DueGroup, 'message' | 'domain'>[]
-  /** At most so many groups of one domain, those under way included: a host that is slow must not hold up all mail. */
-  readonly perDomain?: number
-  /** Code mail only: its readers sit and wait. */
-  readonly codesOnly?: boolean
-}
-
-type DueGroup = { readonly message: string; readonly domain: string }
+  /** `vouched`: the envelope at least is the one that was accepted. */
+  | { readonly kind: 'damaged'; readonly text: string; readonly vouched: boolean }
 
 /** Claim up to `limit` groups that are due; each claim raises the fence, so that an older one cannot settle any more. */
 export async function claimGroups({ db, clock }: SpoolParts, limit: number, wanted: Wanted = {}): Promise<Group[]> {
   const now = clock()
-  const { underway = [], perDomain = 1000, codesOnly = false } = wanted
-  const found = await db.read<DueGroup>(sql`
-    SELECT message, domain FROM (
-      SELECT message, domain, due, ROW_NUMBER() OVER (PARTITION BY domain ORDER BY due) AS place FROM (
-        SELECT message, domain, MIN(next_attempt_at) AS due FROM recipient
-        WHERE state = 'waiting' AND next_attempt_at <= ${now} AND claimed_until <= ${now}
-          AND (${codesOnly ? 1 : 0} = 0 OR EXISTS (SELECT 1 FROM message WHERE message.id = recipient.message AND message.kind = 'code'))
-        GROUP BY message, domain) AS due_groups) AS placed
-    WHERE place <= ${perDomain} ORDER BY due LIMIT ${limit + underway.length * perDomain}`)
-  const due = withinRoom(found, underway, perDomain).slice(0, limit)
+  const due = await dueGroups(db, now, limit, wanted)
   if (due.length === 0) return []
   const answers = await db.write(
     ...due.flatMap(({ message, domain }) => [
@@ -91,22 +71,9 @@ export async function claimGroups({ db, clock }: SpoolParts, limit: number, want
   return due.flatMap(({ domain }, index) => {
     const recipients = (answers[2 * index] ?? []) as RecipientRow[]
     const message = answers[2 * index + 1]?.[0] as MessageRow | undefined
-    return message && recipients.length > 0 ? [{ message: readMessage(message), domain, recipients: recipients.map(readRecipient) }] : []
+    if (message === undefined || recipients.length === 0) return []
+    return [{ message: readMessage(message), domain, recipients: recipients.map((row) => readRecipient(row, message.kind)) }]
   })
-}
-
-/** Those that are not under way, as many of a domain as it has room for. */
-function withinRoom(found: readonly DueGroup[], underway: readonly DueGroup[], perDomain: number): DueGroup[] {
-  const taken = new Map<string, number>()
-  const take = (domain: string) => {
-    const before = taken.get(domain) ?? 0
-    taken.set(domain, before + 1)
-    return before < perDomain
-  }
-  for (const { domain } of underway) take(domain)
-  return found.filter(
-    (group) => !underway.some((one) => one.message === group.message && one.domain === group.domain) && take(group.domain),
-  )
 }
 
 /** Keep a claim while a long attempt goes on. */
@@ -136,8 +103,7 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
   const { db, keyring } = parts
   const [message] = await db.read<MessageRow>(sql`SELECT * FROM message WHERE id = ${messageId}`)
   const [content] = await db.read<{ payload_sha256: string }>(sql`SELECT payload_sha256 FROM content WHERE message = ${messageId}`)
-  if (message === undefined || content === undefined || message.epoch === null || message.wrap === null)
-    return damaged('its content is missing')
+  if (message === undefined || content === undefined) return { ...damaged('its content is missing'), vouched: false }
   const recipients = await db.read<Pick<RecipientRow, 'id' | 'address' | 'bcc' | 'plan' | 'step'>>(
     sql`SELECT id, address, bcc, plan, step FROM recipient WHERE message = ${messageId}`,
   )
@@ -151,9 +117,10 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
     payloadSha256: content.payload_sha256,
     recipients: recipients.map(({ id, address, bcc }) => ({ id, address, bcc: bcc === 1 })),
   })
-  if (!mac.equals(message.mac)) return damaged('its envelope was altered in the database')
+  if (!mac.equals(message.mac)) return { ...damaged('its envelope was altered in the database'), vouched: false }
   if (recipients.some(({ id, plan, step }) => plan !== null && !isFrozen(keyring, id, step, plan)))
     return damaged('its plan was altered in the database')
+  if (message.epoch === null || message.wrap === null) return damaged('its key is missing')
   const fileKey = keyring.unwrap(message.epoch, message.wrap)
   if (fileKey === undefined) return damaged(`its key cannot be opened: epoch key ${message.epoch} is missing or was changed`)
   const opener = await openContent(parts, messageId, fileKey)
@@ -161,7 +128,7 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
   return { kind: 'content', fileKey, payloadSha256: content.payload_sha256, open: opener }
 }
 
-const damaged = (text: string): Opened => ({ kind: 'damaged', text })
+const damaged = (text: string) => ({ kind: 'damaged', text, vouched: true }) as const
 
 type MessageRow = {
   id: string
@@ -217,7 +184,7 @@ const readMessage = (row: MessageRow): ClaimedMessage => ({
   },
 })
 
-const readRecipient = (row: RecipientRow): ClaimedRecipient => ({
+const readRecipient = (row: RecipientRow, kind: MessageKind): ClaimedRecipient => ({
   id: row.id,
   address: row.address,
   ...(row.orcpt !== null && { orcpt: row.orcpt }),
@@ -231,5 +198,6 @@ const readRecipient = (row: RecipientRow): ClaimedRecipient => ({
   delayNoticed: row.delay_noticed === 1,
   inDoubt: row.reason === 'in-doubt',
   returning: row.request === 'bounce',
+  ...((row.request === 'retry' || kind === 'code') && { insist: true }),
   fence: row.fence,
 })

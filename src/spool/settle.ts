@@ -10,7 +10,8 @@ import type { SpoolParts } from './parts.ts'
 export type Settlement = {
   readonly recipient: ClaimedRecipient
   readonly state: 'waiting' | 'held' | 'delivered' | 'bounced' | 'letter-waiting'
-  readonly frozen: Frozen
+  /** Undefined: the plan stays as it stands, trusted or not; then `step` stays too. */
+  readonly frozen: Frozen | undefined
   readonly step: number
   readonly stepSince: number | undefined
   readonly stepAttempts: number
@@ -79,12 +80,13 @@ async function removeBlobs(blobs: SpoolParts['blobs'], rows: readonly Record<str
 }
 
 function settleRecipient({ keyring }: SpoolParts, settlement: Settlement, now: number): Statement {
-  const { recipient, state } = settlement
+  const { recipient, state, frozen } = settlement
+  const plan = frozen === undefined ? null : sealFrozen(keyring, recipient.id, settlement.step, frozen)
   return expecting(
     1,
-    sql`UPDATE recipient SET state = ${state}, plan = ${sealFrozen(keyring, recipient.id, settlement.step, settlement.frozen)}, step = ${settlement.step},
+    sql`UPDATE recipient SET state = ${state}, plan = COALESCE(${plan}, plan), step = ${settlement.step},
       step_since = ${settlement.stepSince ?? null}, attempts = attempts + 1, step_attempts = ${settlement.stepAttempts},
-      next_attempt_at = ${settlement.nextAttemptAt}, claimed_until = 0, method = ${settlement.method}, reason = ${settlement.reason},
+      next_attempt_at = ${settlement.nextAttemptAt}, claimed_until = 0, request = NULLIF(request, 'retry'), method = ${settlement.method}, reason = ${settlement.reason},
       assurance = ${settlement.assurance}, proof = ${settlement.proof}, last_reply = ${settlement.lastReply},
       delay_noticed = ${settlement.delayNoticed ? 1 : 0}, settled_at = ${state === 'waiting' || state === 'held' ? null : now}
     WHERE id = ${recipient.id} AND fence = ${recipient.fence} AND state = 'waiting' AND claimed_until > 0`,

@@ -1,6 +1,7 @@
 /** Streams a message into DATA and knows whether its final dot has left. */
 import type { Duplex, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { SealBroken } from '../seal/payload.ts'
 import type { Deadlines } from './deadlines.ts'
 import { BareLineEnd, dotStuffing } from './dot-stuffing.ts'
 import type { Reply } from './reply.ts'
@@ -79,5 +80,6 @@ function damaged(error: unknown): Stopped {
   const text = error instanceof Error ? error.message : String(error)
   if (error instanceof BareLineEnd)
     return { kind: 'damaged', row: 'content-damaged', text: `${text}, which would let one message pass as two` }
+  if (error instanceof SealBroken) return { kind: 'damaged', row: 'content-damaged', text: `the stored content was altered (${text})` }
   return { kind: 'damaged', row: 'local-fault', text: `the stored content could not be read (${text})` }
 }

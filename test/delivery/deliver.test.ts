@@ -11,8 +11,10 @@ import type { Outcome } from '../../src/mail/outcome.ts'
 import type { Answer } from '../../src/methods/method.ts'
 import { defaultSettings } from '../../src/ops/settings.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
+import { SealBroken } from '../../src/seal/payload.ts'
 import { claimGroups } from '../../src/spool/claim.ts'
 import type { SpoolParts } from '../../src/spool/parts.ts'
+import { operate } from '../../src/spool/queue.ts'
 import { createSpool } from '../../src/spool/spool.ts'
 import { openBlobs } from '../../src/store/blobs-fs.ts'
 import { type Db, sql } from '../../src/store/db.ts'
@@ -264,4 +266,85 @@ test('a notice is given up when its letter ends, and the sender hears of it', as
   assert.deepEqual([(await stateOf('notice@lab.example')).state, (await stateOf('escrow@lab.example')).state], ['bounced', 'bounced'])
   const told = (await reports()).map((report) => report.replaceAll('=\r\n', ''))
   assert.match(told.at(-1) ?? '', /could not be delivered to escrow@lab\.example: the notice of the letter could not be delivered/)
+})
+
+const act = (action: 'release' | 'bounce', id: string) =>
+  operate(world.spoolParts.db, action, { kind: 'id', id }, { actor: 'test', now: world.now, dryRun: false })
+const sealBroken = { reason: 'content-damaged', text: 'the stored content was altered', evidence: {} } as const
+
+for (const [how, answering] of [
+  ['the transport answers', all({ ...sealBroken, kind: 'failed', status: '5.6.0' })],
+  ['a method defers', all({ ...sealBroken, kind: 'deferred', retry: { then: 'failed' } })],
+  ['a method breaks off', () => Promise.reject(new SealBroken('the sealed payload is damaged'))],
+] as const)
+  for (const before of ['waiting', 'in doubt'])
+    test(`content found damaged while it is delivered (${how}, ${before}) is held with an alarm: not returned, not deleted, no letter`, async () => {
+      await accept([{ address: 'tls-escrow@lab.example' }])
+      if (before === 'in doubt') {
+        world.answers.tls = all(inDoubt)
+        await deliver()
+      }
+      world.now += 6 * 86_400_000
+      world.answers.tls = answering
+      await deliver()
+      const { state, reason, last_reply } = await stateOf('tls-escrow@lab.example')
+      assert.deepEqual([state, reason], ['held', 'content-damaged'])
+      assert.match(last_reply, /^held: .*(?:altered|damaged)/)
+      assert.deepEqual(await reports(), [])
+      const { db } = world.spoolParts
+      assert.equal((await db.read(sql`SELECT message FROM content`)).length, 1)
+      assert.equal((await db.read(sql`SELECT id FROM audit WHERE action = 'recipient.held'`)).length, 1)
+    })
+
+test('a damaged message that is held can be returned: its sender gets a report that names it and quotes nothing else', async () => {
+  const id = await accept([{ address: 'tls@lab.example' }])
+  await world.spoolParts.db.write(sql`UPDATE content SET inline_payload = ${Buffer.alloc(300)}`)
+  await deliver()
+  assert.equal((await stateOf('tls@lab.example')).state, 'held')
+  await act('bounce', id)
+  await deliver()
+  const { state, reason } = await stateOf('tls@lab.example')
+  assert.deepEqual([state, reason], ['bounced', 'returned-by-operator'])
+  const [report = ''] = await reports()
+  assert.match(report, /^Final-Recipient: rfc822; tls@lab\.example/m)
+  assert.match(report.split('text/rfc822-headers')[1] ?? '', /\r\n\r\nMessage-ID: <1@org\.example>\r\n\r\n--/)
+})
+
+test('a message whose envelope was altered is returned to nobody', async () => {
+  const id = await accept([{ address: 'tls@lab.example' }])
+  await world.spoolParts.db.write(sql`UPDATE message SET reverse_path = 'thief@evil.example'`)
+  await deliver()
+  await act('bounce', id)
+  await deliver()
+  const { state, last_reply } = await stateOf('tls@lab.example')
+  assert.equal(state, 'bounced')
+  assert.match(last_reply, /nobody is told/)
+  assert.deepEqual(await reports(), [])
+})
+
+test('what was held for a damage is planned and delivered when it is released after the repair', async () => {
+  const id = await accept([{ address: 'tls@lab.example' }])
+  const { db } = world.spoolParts
+  const [row] = await db.read<{ inline_payload: Buffer }>(sql`SELECT inline_payload FROM content`)
+  await db.write(sql`UPDATE content SET inline_payload = ${Buffer.alloc(300)}`)
+  await deliver()
+  await db.write(sql`UPDATE content SET inline_payload = ${row?.inline_payload ?? null}`)
+  await act('release', id)
+  world.answers.tls = all(delivered)
+  await deliver()
+  assert.equal((await stateOf('tls@lab.example')).state, 'delivered')
+})
+
+test('a plan altered in the database is not believed after the message was held and released', async () => {
+  const id = await accept([{ address: 'tls@lab.example' }])
+  world.answers.tls = all({ kind: 'deferred', reason: 'unreachable', text: 'nobody there', evidence: {}, retry: { then: 'failed' } })
+  await deliver()
+  await world.spoolParts.db.write(sql`UPDATE recipient SET plan = REPLACE(plan, '"tls"', '"opportunistic"')`)
+  world.now += 3_600_000
+  await deliver()
+  for (let round = 0; round < 2; round++) {
+    assert.equal((await stateOf('tls@lab.example')).state, 'held')
+    await act('release', id)
+    await deliver()
+  }
 })

@@ -1,6 +1,8 @@
 /** What a next hop gets: the message byte for byte, an answer for every recipient, and what is remembered of it. */
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { after, before, test } from 'node:test'
+import { SealBroken } from '../../src/seal/payload.ts'
 import { openWorld, type SmallWorld, verified } from '../world/small-world.ts'
 
 let world: SmallWorld
@@ -156,7 +158,6 @@ test('content with a bare line feed never arrives', async () => {
 
 test('content that breaks while it is read is not delivered, and waits', async () => {
   const partner = await world.partner('broken.example', await good('broken.example'))
-  const { Readable } = await import('node:stream')
   const open = () =>
     Readable.from(
       (async function* () {
@@ -166,6 +167,20 @@ test('content that breaks while it is read is not delivered, and waits', async (
     )
   const { first } = await world.ship('broken.example', verified, { open })
   assert.equal(first.kind === 'deferred' && first.reason, 'local-fault')
+  assert.equal(partner.mails.length, 0)
+})
+
+test('content whose seal breaks in the middle is not delivered, and is told from a disk that fails', async () => {
+  const partner = await world.partner('altered.example', await good('altered.example'))
+  const open = () =>
+    Readable.from(
+      (async function* () {
+        yield Buffer.from('Subject: x\r\n\r\nhalf')
+        throw new SealBroken('the sealed payload is damaged')
+      })(),
+    )
+  const { first } = await world.ship('altered.example', verified, { open })
+  assert.equal(first.kind === 'failed' && first.reason, 'content-damaged')
   assert.equal(partner.mails.length, 0)
 })
 

@@ -15,6 +15,7 @@ export async function listAttachments(content: Readable): Promise<Attachment[] |
   const scan = scanner()
   let rest: Buffer = Buffer.alloc(0)
   for await (const chunk of content as AsyncIterable<Buffer>) {
+    if (scan.beyond()) continue // only to its end is it known to be whole
     const block = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
     let from = 0
     for (let end = block.indexOf(lf); end !== -1; end = block.indexOf(lf, from)) {
@@ -26,7 +27,6 @@ export async function listAttachments(content: Readable): Promise<Attachment[] |
       from = block.length
     }
     rest = block.subarray(from)
-    if (scan.beyond()) break
   }
   scan.line(rest, 0, rest.length)
   return scan.end()

@@ -5,7 +5,7 @@ import { parseMailboxes } from '../../mail/address.ts'
 import { decodeWords, field, type Header, oneLine, parseHeader } from '../../mail/header.ts'
 import type { Reason } from '../../mail/outcome.ts'
 import { duration } from '../../ops/settings-kinds.ts'
-import type { Answer, Attempt, AttemptRecipient, MethodKind, Parts } from '../method.ts'
+import { type Answer, type Attempt, type AttemptRecipient, contentFault, type MethodKind, type Parts } from '../method.ts'
 import { listAttachments } from './attachments.ts'
 import { type Proof, proofNamed, proofs } from './binding.ts'
 import { attackSign, labelFor } from './label.ts'
@@ -54,7 +54,7 @@ async function sealForAll(parts: Parts, attempt: Attempt<EscrowOptions>): Promis
   const refusal = refuse(attempt, proof)
   if (refusal !== undefined) return new Map(attempt.recipients.map(({ id }) => [id, refusal]))
   const opened = await readMeta(attempt)
-  if (opened === undefined) return new Map(attempt.recipients.map(({ id }) => [id, damaged]))
+  if ('outcome' in opened) return new Map(attempt.recipients.map(({ id }) => [id, opened]))
   const { header, meta } = opened
   const answers = new Map<string, Answer>()
   for (const recipient of attempt.recipients) {
@@ -65,25 +65,15 @@ async function sealForAll(parts: Parts, attempt: Attempt<EscrowOptions>): Promis
   return answers
 }
 
-/** What is sealed beside the header. Undefined when the stored content cannot be read: that must not become a letter. */
-async function readMeta({ content }: Attempt<EscrowOptions>): Promise<{ header: Header; meta: Meta } | undefined> {
+/** What is sealed beside the header, or why the stored content cannot be read: that must not become a letter. */
+async function readMeta({ content }: Attempt<EscrowOptions>): Promise<{ header: Header; meta: Meta } | Answer> {
   try {
     const header = parseHeader(await content.header())
     const subject = oneLine(decodeWords(field(header, 'Subject') ?? '').replace(/\s+/g, ' '))
     return { header, meta: { subject, attachments: (await listAttachments(content.open())) ?? null } }
-  } catch {
-    return undefined
+  } catch (error) {
+    return { outcome: contentFault(error) }
   }
-}
-
-const damaged: Answer = {
-  outcome: {
-    kind: 'deferred',
-    reason: 'content-damaged',
-    text: 'the stored message cannot be read: its payload was altered or the disk fails; it is kept and tried again',
-    evidence: {},
-    retry: { then: 'failed' },
-  },
 }
 
 /** What asks for a second factor is not done with less (spec "Proof"): it goes back to the sender with the reason. */

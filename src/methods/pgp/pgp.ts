@@ -4,7 +4,8 @@ import { z } from 'zod'
 import { messageFacts } from '../../mail/facts.ts'
 import { type Header, parseHeader } from '../../mail/header.ts'
 import type { Outcome, Reason } from '../../mail/outcome.ts'
-import type { Answer, Attempt, AttemptRecipient, MethodKind, Parts } from '../method.ts'
+import { SealBroken } from '../../seal/payload.ts'
+import { type Answer, type Attempt, type AttemptRecipient, contentFault, type MethodKind, type Parts } from '../method.ts'
 import { armor, armoredSize, type Ciphertext } from './armor.ts'
 import { bodyOf, startOf } from './body.ts'
 import { type Budget, createBudget } from './budget.ts'
@@ -85,6 +86,7 @@ async function sendOrWait(tools: Tools, attempt: Attempt<PgpOptions>, mime: Laye
   try {
     return await send(tools, attempt, mime, group)
   } catch (error) {
+    if (error instanceof SealBroken) return group.map(({ recipient }) => [recipient.id, contentFault(error)])
     tools.log.error({ err: error, message: attempt.message.id }, 'a message could not be encrypted; it waits')
     return group.map(({ recipient }) => [recipient.id, faultOfOurs])
   }

@@ -84,12 +84,17 @@ test('names cannot climb folders or turn the reading direction', async () => {
   assert.deepEqual(await listAttachments(pieces(one('invoice\u202efdp.exe'), 99)), [{ name: 'invoicefdp.exe', size: 1 }])
 })
 
-test('beyond the limits the list is unknown, and the scan ends early', async () => {
+test('beyond the limits the list is unknown, but the content is still read to its end: only so it is known to be whole', async () => {
   const deep = Array.from({ length: 40 }, (_, n) => `Content-Type: multipart/mixed; boundary=b${n}\r\n\r\n--b${n}\r\n`).join('')
   assert.equal(await listAttachments(pieces(deep, 1000)), undefined)
   const many = `Content-Type: multipart/mixed; boundary=b\r\n\r\n${'--b\r\n\r\nx\r\n'.repeat(1100)}--b--\r\n`
   assert.equal(await listAttachments(pieces(many, 1000)), undefined)
   assert.equal(await listAttachments(pieces(`X: ${'x'.repeat(300_000)}\r\n\r\n`, 1000)), undefined)
+  async function* breaking() {
+    yield Buffer.from(`X: ${'x'.repeat(300_000)}\r\n\r\n`)
+    throw new Error('the seal is broken')
+  }
+  await assert.rejects(listAttachments(Readable.from(breaking())), /the seal is broken/)
 })
 
 test('50 MB are scanned in small steps that leave the event loop free', async () => {

@@ -261,3 +261,13 @@ async function has(command: string): Promise<boolean> {
     () => false,
   )
 }
+
+test('a message whose stored content was altered does not become a letter, and is told from one that cannot be read now', () =>
+  withWorld(async (world) => {
+    const address = 'max.maier@lab.example'
+    await world.accept(letterFor(address), address)
+    await world.parts.db.write(sql`UPDATE content SET inline_payload = inline_payload || x'00'`)
+    const [answer] = (await world.seal()).values()
+    assert.equal(answer?.outcome.kind === 'deferred' && answer.outcome.reason, 'content-damaged')
+    assert.deepEqual(await rows(world, 'letter'), [])
+  }))

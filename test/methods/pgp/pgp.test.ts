@@ -5,6 +5,7 @@ import { describe, test } from 'node:test'
 import PostalMime from 'postal-mime'
 import { field, fields, parseHeader, splitHeader } from '../../../src/mail/header.ts'
 import { importKey } from '../../../src/methods/pgp/keys.ts'
+import { SealBroken } from '../../../src/seal/payload.ts'
 import { attemptOf, database, gpgHome, labExample, noGpg, outcomeOf, pgpOver, withoutGpg } from './world.ts'
 
 const lines = (text: string) => Buffer.from(text.replaceAll('\n', '\r\n'))
@@ -271,6 +272,20 @@ describe('the pgp method with gpg at the other end', { skip: withoutGpg }, () =>
     const waits = outcomeOf(answers, 'bcc:hidden@lab.example')
     assert.deepEqual([waits.kind, waits.kind === 'deferred' && waits.reason], ['deferred', 'local-fault'])
     assert.equal(outcomeOf(await method.attempt(attempt), 'bcc:hidden@lab.example').kind, 'delivered')
+  })
+
+  test('content whose seal breaks is called damaged, so that it is kept', async () => {
+    const { shipped, method } = pgpOver(db, lab)
+    const attempt = attemptOf(plain, ['max@lab.example'])
+    let opened = 0
+    async function* broken() {
+      yield plain.subarray(0, -10)
+      throw new SealBroken('the sealed payload is damaged')
+    }
+    const open = () => (opened++ < 1 ? attempt.content.open() : Readable.from(broken(), { objectMode: false }))
+    const outcome = outcomeOf(await method.attempt({ ...attempt, content: { ...attempt.content, open } }), 'max@lab.example')
+    assert.equal(outcome.kind === 'deferred' && outcome.reason, 'content-damaged')
+    assert.equal(shipped.length, 0)
   })
 
   test('5 MB are encrypted while the event loop stays free', async () => {

@@ -1,0 +1,106 @@
+/** Records what an attempt came to, with all that follows from it, in one transaction. */
+import { setTimeout as pause } from 'node:timers/promises'
+import type { MailFacts } from '../mail/facts.ts'
+import type { Header } from '../mail/header.ts'
+import { type Outcome, sentence } from '../mail/outcome.ts'
+import type { Plan } from '../mail/plan.ts'
+import type { ClaimedRecipient, Group } from '../spool/claim.ts'
+import { type Settled, type Settlement, settleGroup } from '../spool/settle.ts'
+import type { Statement } from '../store/db.ts'
+import type { DeliveryParts } from './deliver.ts'
+import { followUps } from './follow-ups.ts'
+import { withoutQuotes } from './quotes.ts'
+import { type Planned, settlementOf } from './settlement.ts'
+import { isDamage } from './walk.ts'
+
+/** What is known of the message: all of its header and facts, or no facts where it could not be read. */
+export type About = { readonly header: Header; readonly facts: MailFacts | undefined }
+
+/** Settle these recipients of the group; reports, letters' next states and what methods want written go with it. */
+export async function conclude(
+  parts: DeliveryParts,
+  group: Group,
+  ended: readonly Planned[],
+  about: About,
+  signal: AbortSignal,
+): Promise<void> {
+  const { message } = group
+  const endings = message.kind === 'notice' || message.kind === 'code' ? ended.map(withoutQuotes) : ended
+  const settlements = endings.map((ending) => settlementOf(ending, group, about.facts, parts.clock()))
+  const follow = await followUps(parts, group, endings, settlements, about.header)
+
+  const writes = endings.flatMap(({ answer, outcome }) => (outcome.kind === 'delivered' ? (answer?.writes ?? []) : []))
+  const { finished } = await settleSurely(parts, group, follow.settlements, [...writes, ...follow.statements], signal)
+  for (const ending of endings) tell(parts, group, ending)
+  await Promise.all(endings.map(({ answer }) => answer?.settled?.()))
+  if (writes.length > 0 || follow.statements.length > 0) parts.spool.wake()
+  if (finished && (message.kind === 'notice' || message.kind === 'code' || writes.length > 0)) await scrub(parts)
+}
+
+/** The ending of a recipient that walked nowhere: its plan stays as it stands in the database, for it may not be trustworthy. */
+export const unwalked = (
+  recipient: ClaimedRecipient,
+  { message }: Group,
+  outcome: Planned['outcome'],
+  { now, nextAttemptAt }: { readonly now: number; readonly nextAttemptAt?: number },
+): Planned => ({
+  recipient,
+  outcome,
+  nextAttemptAt,
+  answer: undefined,
+  frozen: undefined,
+  method: '',
+  step: recipient.step,
+  stepSince: recipient.stepSince ?? now,
+  stepAttempts: recipient.stepAttempts + 1,
+  waits: recipient.frozen?.waits ?? [],
+  earlier: recipient.frozen?.earlier ?? [],
+  plan: recipient.frozen?.plan ?? unplanned(message.policyRevision),
+})
+
+const unplanned = (revision: number): Plan => ({ revision, fingerprint: '', rule: { name: '', line: 0 }, steps: [], trace: [] })
+
+/** What can be told of a message whose content cannot be read: its Message-ID stands in the envelope. */
+export const unread = ({ message }: Group): About => ({
+  header: [{ name: 'Message-ID', value: message.messageId, raw: Buffer.from(`Message-ID: ${message.messageId}\r\n`) }],
+  facts: undefined,
+})
+
+function tell({ log }: DeliveryParts, { message }: Group, { recipient, outcome, method }: Planned): void {
+  const why = sentence(outcome)
+  const mail = { message: message.id, recipient: recipient.id, to: recipient.address }
+  if (isDamage(outcome)) log.error({ ...mail, why }, 'a message is held: its stored form cannot be trusted')
+  else log.info({ ...mail, method, outcome: outcome.kind satisfies Outcome['kind'], why }, 'attempt')
+}
+
+/** Everything is settled whether or not the log of the database can be emptied now; the hourly rotation empties it again. */
+async function scrub({ spoolParts, log }: DeliveryParts): Promise<void> {
+  await spoolParts.db
+    .scrub()
+    .catch((error: unknown) => log.error({ err: error }, 'deleted secrets may still stand in the log of the database; it is emptied later'))
+}
+
+/** Milliseconds between two tries to record what was done. */
+const betweenSettles = 1000
+
+/** What was done must be recorded, or it is done again: while the disk is full or fails, the attempt keeps its claim and waits. */
+async function settleSurely(
+  parts: DeliveryParts,
+  group: Group,
+  settlements: readonly Settlement[],
+  statements: readonly Statement[],
+  signal: AbortSignal,
+): Promise<Settled> {
+  for (;;) {
+    try {
+      return await settleGroup(parts.spoolParts, group, settlements, statements)
+    } catch (error) {
+      if (signal.aborted || !isDiskTrouble(error)) throw error
+      parts.log.error({ err: error, message: group.message.id }, 'the result of an attempt cannot be recorded; trying again in a second')
+      await pause(betweenSettles, undefined, { signal }).catch(() => undefined)
+    }
+  }
+}
+
+const isDiskTrouble = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && /^SQLITE_(?:FULL|IOERR|BUSY|READONLY|CANTOPEN)/.test(String(error.code))
