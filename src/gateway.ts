@@ -90,7 +90,7 @@ async function compose(
   atEnd(() => sequencer.stop())
   const dkimKeys = openDkimKeys(pathOf(settings.keys), (text) => log.error(text))
   const tags = async () => policyTags((await policies.current()).policy)
-  const transport = signing(createTransport({ settings, clock, log }), { keys: dkimKeys, tags, settings, clock, log })
+  const transport = signing(createTransport({ settings, db, clock, log }), { keys: dkimKeys, tags, settings, clock, log })
   atEnd(() => transport.close())
   const parts = { settings, transport, spool, db, keyring, clock, log }
   const built = buildMethods(parts)
@@ -115,6 +115,7 @@ async function compose(
   }
   every(hour, 'rotating the epoch key', () => rotateEpoch(spoolParts, { flowing: true }))
   every(60_000, 'ending expired letters', () => vault.expire())
+  every(6 * hour, 'renewing MTA-STS policies', () => transport.refreshSts())
 
   let notReady: string | undefined = 'starting'
   const ready = () => notReady

@@ -60,9 +60,7 @@ export async function deliverTo(shipment: Shipment, parts: AttemptParts, signal:
   if (!down && !signal.aborted) parts.destinations.learn(domain, { settled: answers, troubles: run.troubles })
   const circumstances = { ...timings, published: publishedOf(run), verifiedAt: run.posture.verifiedAt }
   const outcomes = new Map(shipment.recipients.map(({ id }) => [id, outcomeOf(run, id, circumstances)]))
-  await parts.postures
-    .note(run.seen)
-    .catch((error: unknown) => log.error({ err: error, domain }, 'what was seen of a domain could not be kept'))
+  parts.postures.note(run.seen)
   log.debug({ domain, troubles: run.troubles.map(({ row }) => row), outcomes: [...outcomes.values()].map(({ kind }) => kind) }, 'attempted')
   return outcomes
 }

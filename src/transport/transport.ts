@@ -5,11 +5,14 @@ import type { Envelope, Notify } from '../mail/envelope.ts'
 import type { Outcome } from '../mail/outcome.ts'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
+import type { Db } from '../store/db.ts'
 import { deliverTo } from './attempt.ts'
 import { type Deadlines, deadlines as usualDeadlines } from './deadlines.ts'
 import { createDestinations, type Destinations } from './destinations.ts'
 import { createResolver, type Resolver } from './dns.ts'
+import { createStsCache } from './mta-sts-cache.ts'
 import { createPool } from './pool.ts'
+import { createPostures } from './posture.ts'
 import { loadTrust, type Trust } from './trust.ts'
 
 /**
@@ -55,11 +58,15 @@ export type Shipment = {
 export type Transport = {
   /** One attempt over all candidates of the domain; one outcome per recipient id. Never throws for what a peer or DNS does. */
   readonly ship: (shipment: Shipment) => Promise<ReadonlyMap<string, Outcome>>
+  /** Fetch the MTA-STS policies in use again; once a day (RFC 8461 §10.2). Answers how many were renewed; rejects only when the database fails. */
+  readonly refreshSts: () => Promise<number>
   readonly close: () => Promise<void>
 }
 
 export type TransportParts = {
   readonly settings: Settings
+  /** Keeps what is known of other domains: their policies, and what their TLS was like. */
+  readonly db: Db
   readonly clock: Clock
   readonly log: Logger
   /** Shorter ones, for tests and the demo. */
@@ -67,10 +74,12 @@ export type TransportParts = {
   readonly resolver?: Resolver
   /** Shared with the worker, which gives each destination the room it has. */
   readonly destinations?: Destinations
+  /** Where MTA-STS policies are fetched; 443 but in tests. */
+  readonly stsPort?: number
 }
 
 /** A transport by the settings. The CA store is read at the first shipment; while it cannot be read, everything is deferred. */
-export function createTransport({ settings, clock, log, deadlines = {}, resolver, ...more }: TransportParts): Transport {
+export function createTransport({ settings, db, clock, log, deadlines = {}, resolver, ...more }: TransportParts): Transport {
   const stopping = new AbortController()
   const underway = new Set<Promise<unknown>>()
   const dns = resolver ?? createResolver({ servers: settings['dns.servers'], trustAd: settings['dns.trustAd'], clock })
@@ -86,10 +95,17 @@ export function createTransport({ settings, clock, log, deadlines = {}, resolver
   const limits = { ...usualDeadlines, ...deadlines }
   const destinations = more.destinations ?? createDestinations(settings, clock)
   const pool = createPool({ sources: settings['delivery.sourceAddresses'], deadlines: limits, clock })
-  const parts = { settings, clock, log, resolver: dns, trust: trusted, deadlines: limits, pool, destinations }
+  const sts = createStsCache({ settings, db, clock, resolver: dns, trust: trusted, port: more.stsPort })
+  const postures = createPostures({ db, clock, log, settings, sts })
+  const parts = { settings, clock, log, resolver: dns, trust: trusted, deadlines: limits, pool, destinations, postures }
   return {
     ship: (shipment) => {
       const running = deliverTo(shipment, parts, AbortSignal.any([shipment.signal, stopping.signal]))
+      underway.add(running)
+      return running.finally(() => underway.delete(running))
+    },
+    refreshSts: () => {
+      const running = sts.refresh(stopping.signal)
       underway.add(running)
       return running.finally(() => underway.delete(running))
     },
@@ -97,6 +113,7 @@ export function createTransport({ settings, clock, log, deadlines = {}, resolver
       stopping.abort()
       pool.close()
       await Promise.allSettled(underway)
+      await postures.close()
     },
   }
 }

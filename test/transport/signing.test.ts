@@ -36,6 +36,7 @@ async function shipped(given: Pick<Shipment, 'open' | 'sign'>, parts: Partial<Si
       seen = shipment
       return new Map()
     },
+    refreshSts: async () => 0,
     close: async () => {},
   }
   const wall = signing(behind, {

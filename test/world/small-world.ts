@@ -7,10 +7,13 @@ import pino from 'pino'
 import type { Outcome } from '../../src/mail/outcome.ts'
 import { systemClock } from '../../src/ops/clock.ts'
 import { defaultSettings, type Settings } from '../../src/ops/settings.ts'
+import type { Db } from '../../src/store/db.ts'
+import { openDatabase } from '../../src/store/open.ts'
 import type { Deadlines } from '../../src/transport/deadlines.ts'
 import { createResolver } from '../../src/transport/dns.ts'
 import { createTransport, type Need, type Shipment } from '../../src/transport/transport.ts'
 import { type Authority, createAuthority, type FakeDns, type Manner, type Partner, startFakeDns, startPartner } from './index.ts'
+import { type StsHost, startStsHost } from './sts-host.ts'
 
 export type SmallWorld = {
   readonly authority: Authority
@@ -22,6 +25,10 @@ export type SmallWorld = {
   /** An address nobody has used, where nobody listens on the world's port. */
   readonly freeAddress: () => string
   readonly port: number
+  /** Show an MTA-STS policy (sts-host.ts, `policyText`) for a domain, with record, host and certificate. */
+  readonly publishSts: (domain: string, policy: Parameters<StsHost['answer']>[0], id?: string) => Promise<void>
+  readonly sts: StsHost
+  readonly db: Db
   readonly ship: (
     domain: string,
     need: Need,
@@ -66,8 +73,12 @@ export async function openWorld(overrides: Partial<Settings> = {}, deadlines: Pa
     finalDot: 700,
     quit: 200,
   }
+  const db = await openDatabase({ data: folder, database: `sqlite:${join(folder, 'letterlock.db')}` })
+  const site = await startStsHost(await authority.issue(['nobody.example']))
   const transport = createTransport({
     settings,
+    db,
+    stsPort: site.port,
     clock: systemClock,
     log: pino({ level: 'silent' }),
     deadlines: { ...short, ...deadlines },
@@ -86,6 +97,15 @@ export async function openWorld(overrides: Partial<Settings> = {}, deadlines: Pa
     dns,
     port,
     bare,
+    db,
+    sts: site,
+    publishSts: async (domain, policy, id = 'one') => {
+      const name = `mta-sts.${domain}`
+      site.show(name, await authority.issue([name]))
+      site.answer(policy)
+      dns.set(`_${name}`, { records: [{ type: 'TXT', data: `v=STSv1; id=${id};` }] })
+      dns.set(name, { records: [{ type: 'A', data: site.host }] })
+    },
     freeAddress,
     partner: async (domain, manner = {}) => {
       const partner = await bare({ hostname: `mx.${domain}`, ...manner })
@@ -112,7 +132,7 @@ export async function openWorld(overrides: Partial<Settings> = {}, deadlines: Pa
     },
     close: async () => {
       await transport.close()
-      await Promise.all([dns.close(), ...partners.map((partner) => partner.close())])
+      await Promise.all([dns.close(), site.close(), db.close(), ...partners.map((partner) => partner.close())])
       await rm(folder, { recursive: true, force: true })
     },
   }

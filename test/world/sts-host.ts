@@ -9,12 +9,14 @@ export type StsHost = {
   readonly port: number
   /** What is answered from now on: the text of a policy, or anything. */
   readonly answer: (how: string | ((request: IncomingMessage, response: ServerResponse) => void)) => void
+  /** Another certificate for those who ask for this name. */
+  readonly show: (name: string, leaf: Leaf) => void
   /** `<Host field> <path>` of each request. */
   readonly asked: string[]
   readonly close: () => Promise<void>
 }
 
-/** Listen; every server name gets this certificate. */
+/** Listen; who asks for a name of no other gets this certificate. */
 export async function startStsHost(leaf: Leaf, { host = '127.0.0.1', port = 0 } = {}): Promise<StsHost> {
   const asked: string[] = []
   let how: Parameters<StsHost['answer']>[0] = ''
@@ -29,6 +31,7 @@ export async function startStsHost(leaf: Leaf, { host = '127.0.0.1', port = 0 } 
     host,
     port: (server.address() as AddressInfo).port,
     asked,
+    show: (name, { cert, key }) => server.addContext(name, { cert, key }),
     answer: (next) => {
       how = next
     },

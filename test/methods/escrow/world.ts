@@ -69,7 +69,7 @@ export async function openWorld(overrides: Partial<Settings> = {}): Promise<Worl
   const keyring = await openKeyring(join(folder, 'keys'), clock)
   const spoolParts: SpoolParts = { db, blobs: openBlobs(join(folder, 'blobs')), keyring, clock, settings }
   const spool = createSpool(spoolParts)
-  const transport: Transport = { ship: async () => new Map(), close: async () => {} }
+  const transport: Transport = { ship: async () => new Map(), refreshSts: async () => 0, close: async () => {} }
   const parts: Parts = { settings, transport, spool, db, keyring, clock, log: pino({ level: 'silent' }) }
   return {
     folder,

@@ -104,6 +104,7 @@ export function pgpOver(
       if (mail !== undefined) shipped.push({ ...shipment, content: mail.content })
       return all
     },
+    refreshSts: async () => 0,
     close: async () => {},
   }
   const parts = { settings, transport, db, clock, log: pino({ level: 'silent' }) } as unknown as Parts

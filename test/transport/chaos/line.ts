@@ -7,6 +7,7 @@ import pino from 'pino'
 import type { Outcome } from '../../../src/mail/outcome.ts'
 import { systemClock } from '../../../src/ops/clock.ts'
 import { defaultSettings } from '../../../src/ops/settings.ts'
+import { openDatabase } from '../../../src/store/open.ts'
 import { createTransport, type Need } from '../../../src/transport/transport.ts'
 import { type Chaos, type Interference, outsideTls, startChaos, type Tap } from '../../world/chaos.ts'
 import { type Authority, createAuthority, type Partner, startFakeDns, startPartner } from '../../world/index.ts'
@@ -66,7 +67,9 @@ export async function openLines(count: number, maxVersion: 'TLSv1.2' | 'TLSv1.3'
   }
   // `reuse: 0`: every attempt raises its own channel, for that is what is attacked.
   const short = { greeting: 1000, lastGreeting: 1000, ehlo: 1000, handshake: 1000, command: 1000 }
+  const db = await openDatabase({ data: folder, database: `sqlite:${join(folder, 'letterlock.db')}` })
   const transport = createTransport({
+    db,
     settings: defaultSettings({
       hostname: 'gate.org.example',
       'delivery.port': first.port,
@@ -116,7 +119,7 @@ export async function openLines(count: number, maxVersion: 'TLSv1.2' | 'TLSv1.3'
     close: async () => {
       await transport.close()
       await Promise.all([first, ...lines].map((line) => line.close()))
-      await Promise.all([partner.close(), dns.close()])
+      await Promise.all([partner.close(), dns.close(), db.close()])
       await rm(folder, { recursive: true, force: true })
     },
   }
