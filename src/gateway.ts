@@ -7,6 +7,7 @@ import { deliverGroup } from './delivery/deliver.ts'
 import { startWorker } from './delivery/worker.ts'
 import { createVault } from './methods/escrow/vault.ts'
 import { buildMethods, type MethodName, methods } from './methods/index.ts'
+import { startProbes } from './monitor/probes.ts'
 import { type Certificate, firstCertificate } from './ops/certificate.ts'
 import { type Clock, systemClock } from './ops/clock.ts'
 import { CommandError } from './ops/errors.ts'
@@ -115,6 +116,10 @@ async function compose(
   }
   every(hour, 'rotating the epoch key', () => rotateEpoch(spoolParts, { flowing: true }))
   every(60_000, 'ending expired letters', () => vault.expire())
+  if (settings['monitor.probes']) {
+    const probes = startProbes({ settings, db, clock, log, policy: async () => (await policies.current()).policy })
+    atEnd(() => probes.stop())
+  }
   every(6 * hour, 'renewing MTA-STS policies', () => transport.refreshSts())
 
   let notReady: string | undefined = 'starting'

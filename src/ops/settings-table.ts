@@ -90,11 +90,7 @@ export const table = {
     'Whether the DNS server’s word that it validated DNSSEC (the AD bit) is believed, as DANE needs; `auto`: of a server on this machine that validates the root.',
   ),
   'tls.ca': now('', kind.optional(kind.path), 'PEM file of more certificate authorities to trust, besides the system’s.'),
-  'tls.ratchet': now(
-    '90d',
-    kind.duration,
-    'For how long after a delivery over verified TLS its loss is taken for a downgrade; 0: never.',
-  ),
+  'tls.ratchet': now('90d', kind.duration, 'For how long after a delivery over verified TLS its loss is taken for a downgrade; 0: never.'),
   'tls.minVersion': now('1.2', kind.oneOf('1.2', '1.3'), 'The oldest TLS version we speak, in and out.'),
 
   'portal.listen': now('127.0.0.1:8080', kind.listen, 'Where the recipients’ pages are served, plain HTTP.'),
@@ -160,6 +156,12 @@ export const table = {
   'notice.senderLink': later('digest', kind.oneOf('digest', 'at-once', 'never'), 'When the sender is mailed the status link of a letter.'),
   'notice.bounceDomain': later('', kind.optional(kind.domain), 'The domain of the reverse-path of notices.'),
   'reply.domain': later('', kind.optional(kind.domain), 'The domain of reply addresses.'),
+
+  'monitor.probes': now(
+    'true',
+    kind.yesNo,
+    'Whether the mail hosts of each domain written to in the last 30 days are looked at daily (letterlock domain list); no mail is sent for it.',
+  ),
 
   'limits.connections': now('1000', kind.count, 'SMTP clients at once; more are answered 421.'),
   'limits.headerSize': now('256KiB', kind.size, 'The largest header block accepted.'),
