@@ -4,6 +4,7 @@ import { CommandError, exitCodes, notAvailable } from '../ops/errors.ts'
 import type { Settings } from '../ops/settings.ts'
 import { printedSettings } from '../ops/settings-print.ts'
 import { type Common, command } from './command.ts'
+import { addDomainCommands } from './domain.ts'
 import { addKeyCommands } from './keys.ts'
 import { addMessageCommands } from './messages.ts'
 import { settingsOf } from './open.ts'
@@ -47,6 +48,7 @@ function buildProgram(servers: Servers): Command {
   addPolicyCommands(program)
   addMessageCommands(program)
   addQueueCommands(program)
+  addDomainCommands(program)
   addKeyCommands(program)
   addUserCommands(program)
   const settings = program.command('settings').description('how this installation is set up')
@@ -60,7 +62,7 @@ function buildProgram(servers: Servers): Command {
 }
 
 /** Named by the product, not there yet: they say so instead of "unknown command". */
-const later = ['setup', 'doctor', 'domain', 'evidence', 'audit', 'report', 'token', 'backup', 'restore']
+const later = ['setup', 'doctor', 'evidence', 'audit', 'report', 'token', 'backup', 'restore']
 
 function addLater(program: Command, noun: string): void {
   program

@@ -86,7 +86,7 @@ test('an unknown message is bad data, an unknown command a usage error, a later 
     [(await letterlock(['explain', 'nothing'])).code, (await letterlock(['explian', 'x'])).code, (await letterlock(['doctor'])).code],
     [65, 64, 69],
   )
-  assert.match((await letterlock(['domain', 'check', 'lab.example'])).err, /not available in this version/)
+  assert.match((await letterlock(['evidence', 'export', 'x'])).err, /not available in this version/)
 })
 
 test('users are added with a password from stdin, never from the command line, and can be disabled', async () => {
