@@ -11,4 +11,8 @@ export function peer(command: string): { readonly skip: string | false } {
   }
 }
 
-const packages: { readonly [command: string]: string } = { gpg: 'gnupg', dkimverify: 'python3-dkim python3-nacl' }
+const packages: { readonly [command: string]: string } = {
+  gpg: 'gnupg',
+  dkimverify: 'python3-dkim python3-nacl',
+  'ldns-signzone': 'ldnsutils',
+}

@@ -26,7 +26,7 @@ export type SmallWorld = {
   readonly freeAddress: () => string
   readonly port: number
   /** Show an MTA-STS policy (sts-host.ts, `policyText`) for a domain, with record, host and certificate. */
-  readonly publishSts: (domain: string, policy: Parameters<StsHost['answer']>[0], id?: string) => Promise<void>
+  readonly publishSts: (domain: string, policy: Policy, id?: string) => Promise<void>
   readonly sts: StsHost
   readonly db: Db
   readonly ship: (
@@ -36,6 +36,8 @@ export type SmallWorld = {
   ) => Promise<Shipped>
   readonly close: () => Promise<void>
 }
+
+type Policy = Parameters<StsHost['answer']>[0]
 
 export type Shipped = { readonly all: ReadonlyMap<string, Outcome>; readonly first: Outcome }
 
@@ -84,6 +86,12 @@ export async function openWorld(overrides: Partial<Settings> = {}, deadlines: Pa
     deadlines: { ...short, ...deadlines },
     resolver: createResolver({ servers: settings['dns.servers'], clock: systemClock, timeout: 250, rounds: 2 }),
   })
+  const policies = new Map<string, Policy>()
+  site.answer((request, response) => {
+    const policy = policies.get(request.headers.host ?? '') ?? ''
+    if (typeof policy === 'string') response.writeHead(200, { 'Content-Type': 'text/plain' }).end(policy)
+    else policy(request, response)
+  })
   let hosts = 0
   const block = 1 + Math.floor(Math.random() * 250)
   const freeAddress = () => `127.${block}.${Math.floor(Math.random() * 250)}.${10 + hosts++}`
@@ -102,7 +110,7 @@ export async function openWorld(overrides: Partial<Settings> = {}, deadlines: Pa
     publishSts: async (domain, policy, id = 'one') => {
       const name = `mta-sts.${domain}`
       site.show(name, await authority.issue([name]))
-      site.answer(policy)
+      policies.set(name, policy)
       dns.set(`_${name}`, { records: [{ type: 'TXT', data: `v=STSv1; id=${id};` }] })
       dns.set(name, { records: [{ type: 'A', data: site.host }] })
     },
