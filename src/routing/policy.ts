@@ -51,5 +51,5 @@ export const later = {
   step: ['hold'],
   option: { escrow: ['on-downgrade', 'on-clear-path', 'reply'] },
   // Methods know these values, but in this version they could only fall through or bounce.
-  value: ['tls.level.dane', 'escrow.proof.second-factor'],
+  value: ['escrow.proof.second-factor'],
 } as const satisfies { readonly [place: string]: readonly string[] | { readonly [method: string]: readonly string[] } }

@@ -230,13 +230,6 @@ const mistakes: readonly (readonly [string, string, number, number, RegExp, RegE
     /proof: second-factor of escrow is not available in this version/,
   ],
   [
-    'a level that is not due',
-    rule('{ is: dsn }', '[{ tls: { level: dane } }]'),
-    5,
-    31,
-    /level: dane of tls is not available in this version/,
-  ],
-  [
     'a letter that expires too soon',
     rule('{ is: dsn }', '[{ escrow: { expires: 5m } }]'),
     5,
