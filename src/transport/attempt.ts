@@ -25,7 +25,7 @@ import { channelEvidence, type Opened, openSession, type SessionParts, type Sess
 import { type Aim, boundByDane, type ChannelNeed, channelNeed, handshakeMinimum, hopeless, hopelessAt, mayBeClear } from './tls-need.ts'
 import type { Settled } from './transaction.ts'
 import type { Shipment } from './transport.ts'
-import { isTlsTrouble, mostHopeful, strictest, type Trouble } from './trouble.ts'
+import { isAlarming, isTlsTrouble, mostHopeful, strictest, type Trouble } from './trouble.ts'
 import type { Trust } from './trust.ts'
 import { type Circumstances, verdict } from './verdict.ts'
 
@@ -61,6 +61,7 @@ export async function deliverTo(shipment: Shipment, parts: AttemptParts, signal:
   const circumstances = { ...timings, published: publishedOf(run), verifiedAt: run.posture.verifiedAt }
   const outcomes = new Map(shipment.recipients.map(({ id }) => [id, outcomeOf(run, id, circumstances)]))
   parts.postures.note(run.seen)
+  for (const { row, text } of run.troubles.filter(isAlarming)) log.warn({ domain, row }, text)
   log.debug({ domain, troubles: run.troubles.map(({ row }) => row), outcomes: [...outcomes.values()].map(({ kind }) => kind) }, 'attempted')
   return outcomes
 }

@@ -79,3 +79,6 @@ const isOtherAddress = ({ row, evidence }: Trouble, troubles: readonly Trouble[]
 /** Trouble that clear text would not have: under N1 a mail of ours goes without TLS then. */
 export const isTlsTrouble = ({ row }: Trouble): boolean =>
   row === 'starttls-4yz' || row === 'starttls-5yz' || row === 'tls-broken' || row === 'no-shared-tls'
+
+/** Trouble that an operator should hear of: somebody may be in between, or the domain has broken what it publishes. */
+export const isAlarming = ({ row }: Trouble): boolean => row === 'tlsa-mismatch' || row === 'dnssec-invalid' || row === 'mx-not-in-policy'
