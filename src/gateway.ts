@@ -27,6 +27,7 @@ import { openDatabase } from './store/open.ts'
 import { takeServingLock } from './store/serving-lock.ts'
 import { createSubmission } from './submission/submission.ts'
 import { createUsers } from './submission/users.ts'
+import { createDestinations } from './transport/destinations.ts'
 import { signing } from './transport/signing.ts'
 import { createTransport } from './transport/transport.ts'
 import { createPortal } from './web/portal/portal.ts'
@@ -91,7 +92,8 @@ async function compose(
   atEnd(() => sequencer.stop())
   const dkimKeys = openDkimKeys(pathOf(settings.keys), (text) => log.error(text))
   const tags = async () => policyTags((await policies.current()).policy)
-  const transport = signing(createTransport({ settings, db, clock, log }), { keys: dkimKeys, tags, settings, clock, log })
+  const destinations = createDestinations(settings, clock)
+  const transport = signing(createTransport({ settings, db, clock, log, destinations }), { keys: dkimKeys, tags, settings, clock, log })
   atEnd(() => transport.close())
   const parts = { settings, transport, spool, db, keyring, clock, log }
   const built = buildMethods(parts)
@@ -105,7 +107,14 @@ async function compose(
       >[0])
     },
   }
-  const worker = await startWorker({ spoolParts, settings, clock, log, deliver: (group, signal) => deliverGroup(delivery, group, signal) })
+  const worker = await startWorker({
+    spoolParts,
+    settings,
+    clock,
+    log,
+    room: destinations.room,
+    deliver: (group, signal) => deliverGroup(delivery, group, signal),
+  })
   atEnd(() => worker.stop(0))
   spool.onWake(worker.wake)
 

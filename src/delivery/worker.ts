@@ -12,6 +12,8 @@ export type WorkerParts = {
   readonly clock: Clock
   readonly log: Logger
   /** Attempt one claimed group and settle it. */
+  /** How many attempts at a domain may be under way at once (transport: destinations). */
+  readonly room: (domain: string) => number
   readonly deliver: (group: Group, signal: AbortSignal) => Promise<void>
 }
 
@@ -26,8 +28,8 @@ const longestSleep = 5000
 const renewEvery = 60_000
 /** How long to look away when all places are taken, milliseconds. */
 const whenFull = 250
-/** Attempts at once to one domain: a host that hangs must not take all places. */
-const mostPerDomain = 5
+/** The part of all places that one domain may have at most: a host that hangs must leave some to the others. */
+const mostOfPlaces = 0.75
 /** Places beyond `limits.deliveries` that only code mail gets. */
 const codePlaces = 4
 
@@ -41,7 +43,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   let ring = () => {}
   let rung = false
 
-  const underway = () => [...active.keys()].map(({ message, domain }) => ({ message: message.id, domain }))
+  const underway = () => [...active.keys()].map(({ message, domain }) => ({ message: message.id, domain, sender: message.headerFrom }))
 
   const run = (group: Group) => {
     const renewal = setInterval(
@@ -79,13 +81,15 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     })
   }
 
+  const room = (domain: string) => Math.max(1, Math.min(parts.room(domain), Math.floor(mostOfPlaces * settings['limits.deliveries'])))
+
   /** Code mail has places of its own: a reader waits for it. Returns how many groups were begun. */
   const claimSome = async (): Promise<number> => {
     const most = settings['limits.deliveries']
     const codes = await claimGroups(spoolParts, most + codePlaces - active.size, { underway: underway(), codesOnly: true })
     codes.forEach(run)
-    const room = most - active.size
-    const groups = room > 0 ? await claimGroups(spoolParts, room, { underway: underway(), perDomain: mostPerDomain }) : []
+    const places = most - active.size
+    const groups = places > 0 ? await claimGroups(spoolParts, places, { underway: underway(), room }) : []
     groups.forEach(run)
     return codes.length + groups.length
   }

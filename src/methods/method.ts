@@ -41,6 +41,8 @@ export type Answer = {
   /** State of the recipient once settled as delivered; default `delivered`. */
   readonly state?: 'letter-waiting'
   readonly proof?: string
+  /** With a deferred outcome: no attempt until an operator releases it; then the walk goes on at this step, an index into `earlier`. */
+  readonly hold?: { readonly backTo: number }
   readonly writes?: readonly Statement[]
   /** After the settlement is durable. */
   readonly settled?: () => Promise<void>

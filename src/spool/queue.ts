@@ -60,7 +60,7 @@ async function change(
 function update(action: QueueAction, id: string, now: number): Statement {
   switch (action) {
     case 'retry':
-      return sql`UPDATE recipient SET next_attempt_at = ${now} WHERE id = ${id} AND state = 'waiting' RETURNING id`
+      return sql`UPDATE recipient SET next_attempt_at = ${now}, request = COALESCE(request, 'retry') WHERE id = ${id} AND state = 'waiting' RETURNING id`
     case 'hold':
       return sql`UPDATE recipient SET state = 'held' WHERE id = ${id} AND state = 'waiting' AND claimed_until <= ${now} RETURNING id`
     case 'release':

@@ -43,18 +43,18 @@ async function draftCode(address: string): Promise<void> {
   await parts.db.write(...code.statements)
 }
 
-async function accept(address: string): Promise<void> {
+async function accept(address: string, sender = 's@org.example'): Promise<void> {
   const intake = createSpool(parts).intake()
   await intake.write(Buffer.from('Subject: x\r\n\r\nhello\r\n'))
   await intake.commit({
     envelope: { reversePath: 's@org.example', recipients: [{ address, notify: [], bcc: false }], body: '7bit', smtpUtf8: false },
-    ...{ messageId: '<1@org.example>', headerFrom: 's@org.example' },
+    ...{ messageId: '<1@org.example>', headerFrom: sender },
     client: { address: '127.0.0.1', name: 'test', authenticatedAs: null, tls: null },
   })
 }
 
 /** A worker whose attempts at `hangs` last until released; what it attempts, by domain. */
-async function start(hangs: (domain: string) => boolean) {
+async function start(hangs: (domain: string) => boolean, room = (_domain: string) => 5) {
   const attempted: string[] = []
   let release = () => {}
   const slow = new Promise<void>((resolve) => {
@@ -65,7 +65,7 @@ async function start(hangs: (domain: string) => boolean) {
     if (hangs(domain)) await slow
     for (const { id } of recipients) await parts.db.write(sql`UPDATE recipient SET state = 'delivered' WHERE id = ${id}`)
   }
-  const worker = await startWorker({ spoolParts: parts, settings: parts.settings, clock: parts.clock, log, deliver })
+  const worker = await startWorker({ spoolParts: parts, settings: parts.settings, clock: parts.clock, log, deliver, room })
   const until = async (done: () => boolean) => {
     worker.wake()
     for (const end = Date.now() + 5000; !done() && Date.now() < end; ) await wait(5)
@@ -109,5 +109,27 @@ test('a code mail goes out although every place is taken', async () => {
   await until(() => attempted.includes('lab.example'))
   assert.equal(attempted.length, parts.settings['limits.deliveries'] + 1)
   assert.equal(attempted.includes('shop.example'), false)
+  await stop()
+})
+
+test('a destination that takes much never gets all places', async () => {
+  for (let i = 0; i < 30; i++) await accept(`a${i}@hang.example`)
+  const { attempted, until, stop } = await start(
+    (domain) => domain === 'hang.example',
+    () => 20,
+  )
+  await until(() => attempted.length >= 15)
+  await accept('b@shop.example')
+  await until(() => attempted.includes('shop.example'))
+  assert.equal(attempted.filter((domain) => domain === 'hang.example').length, 15)
+  await stop()
+})
+
+test('one mail of a sender does not wait behind ten thousand of another', async () => {
+  for (let i = 0; i < 100; i++) await accept(`a@mass${i}.example`, 'mass@org.example')
+  await accept('b@shop.example', 'ann@org.example')
+  const { attempted, until, stop } = await start((domain) => domain.startsWith('mass'))
+  await until(() => attempted.includes('shop.example'))
+  assert.equal(attempted.includes('shop.example'), true)
   await stop()
 })
