@@ -18,13 +18,13 @@ export const postureWords: { readonly [P in Posture]: string } = {
   encrypted: 'TLS stands, but proves nobody: it stops only those who listen',
   clear: 'no TLS that stands: mail would travel in clear',
   unreachable: 'no mail host answered',
-  'no-mail': 'it takes no mail',
+  'no-mail': 'there is nowhere to send its mail',
   unknown: 'DNS does not say',
 }
 
 /** The whole answer; what strangers wrote cannot move the cursor. */
 export function checkText(check: DomainCheck, title?: string): string {
-  const { domain, posture, reason, problem, sts, mx, unusable, wouldBe, advice } = check
+  const { domain, posture, reason, problem, sts, mx, unusable, wouldBe, fixes } = check
   const head = `${title === undefined ? domain : `${title}, ${domain}`}: ${posture.toUpperCase()}${reason === null ? '' : ` (${reason})`}`
   return [
     `${head}, ${postureWords[posture]}.`,
@@ -35,7 +35,7 @@ export function checkText(check: DomainCheck, title?: string): string {
     '',
     `MTA-STS        ${plain(sts.text)}`,
     `A message now  ${wouldBe}`,
-    `To repair      ${advice === '' ? 'nothing' : plain(advice)}`,
+    ...(fixes.length === 0 ? ['nothing'] : fixes).map((fix, i) => `${i === 0 ? 'To repair' : ''}`.padEnd(15) + plain(fix)),
   ].join('\n')
 }
 

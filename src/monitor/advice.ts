@@ -63,7 +63,7 @@ function repair(row: Row, text: string, seen: HostProbe, { domain, sts }: Domain
       return named ? `Name ${host} in the MTA-STS policy of ${domain} ("mx: ${host}"), and renew the id of its TXT record.` : `${text}.`
     }
     case 'unreachable':
-      return `Let ${host} answer on port 25: ${text}.`
+      return `Let ${host} answer on port 25 (unless it is our own network that lets nothing out there): ${text}.`
     case 'greeting-5yz':
     case 'remote-4yz':
     case 'connection-lost':

@@ -27,8 +27,9 @@ export type DomainCheck = {
   readonly wouldBe: string
   readonly method: string
   readonly steps: readonly ProbeStep[]
-  /** For their postmaster; '' when nothing is to be repaired. */
+  /** For their postmaster: the sentences of `fixes`; '' when nothing is to be repaired. */
   readonly advice: string
+  readonly fixes: readonly string[]
 }
 
 export type HostCheck = {
@@ -52,6 +53,7 @@ export type HostCheck = {
 /** Judge a probe made at `now`. */
 export function describeCheck(probe: DomainProbe, would: WouldBe, now: number): DomainCheck {
   const { domain, source, none, sts, unusable, steps, hosts } = probe
+  const fixes = advice(probe, now)
   return {
     ...{ domain, at: now, ...standing(probe) },
     source: source ?? null,
@@ -62,7 +64,8 @@ export function describeCheck(probe: DomainProbe, would: WouldBe, now: number): 
     wouldBe: would.text,
     method: would.method,
     steps,
-    advice: advice(probe, now).join(' '),
+    advice: fixes.join(' '),
+    fixes,
   }
 }
 

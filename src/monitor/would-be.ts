@@ -1,6 +1,7 @@
 /** What we would do now with a plain message to a probed domain: the steps of the policy in force, walked on what was seen. Pure. */
 import type { Outcome } from '../mail/outcome.ts'
 import type { Step } from '../mail/plan.ts'
+import { attackSign } from '../methods/escrow/label.ts'
 import { methods } from '../methods/index.ts'
 import { needOf } from '../methods/tls/tls.ts'
 import type { Settings } from '../ops/settings.ts'
@@ -30,31 +31,56 @@ type Known = {
 
 /** Walk the steps until one serves, waits or fails. Keys of recipients are not known here: pgp and smime are passed over. */
 export function wouldBe(steps: readonly Step[], known: Known): WouldBe {
-  let because: { readonly reason: string; readonly after: string } | undefined
-  const why = () => (because === undefined ? '' : ` because ${because.reason}${because.after}`)
-  for (const { method, options } of steps) {
-    if (method === 'escrow') return { method, assurance: null, reason: because?.reason ?? null, text: `would become a letter${why()}` }
-    if (method === bounce.method)
-      return { method, assurance: null, reason: because?.reason ?? null, text: `would be returned to its sender${why()}` }
-    if (method === 'opportunistic') return opportunistically(known, because?.reason ?? null, why())
-    if (method !== 'tls') continue
-    const tried = tryTls(needOf(methods.tls.options.parse(options)) as ForcedNeed, known)
-    if (tried.kind === 'enough')
-      return { method, assurance: tried.assurance, reason: because?.reason ?? null, text: `would go by tls, ${tried.assurance}${why()}` }
-    const { outcome } = tried
-    if (outcome.kind === 'failed')
-      return {
-        method: bounce.method,
-        assurance: null,
-        reason: outcome.reason,
-        text: `would be returned to its sender because ${outcome.reason}`,
-      }
-    if (outcome.kind === 'deferred' && outcome.retry.then === 'failed')
-      return { method: 'wait', assurance: null, reason: outcome.reason, text: `would wait and be tried again because ${outcome.reason}` }
-    if (outcome.kind === 'deferred') because = { reason: outcome.retry.as ?? outcome.reason, after: `, after ${lasting(outcome)}` }
-    if (outcome.kind === 'unsuitable') because = { reason: outcome.reason, after: '' }
+  const earlier: Refused[] = []
+  for (const step of steps) {
+    const met = take(step, earlier, known)
+    if (met?.kind === 'end') return met.would
+    if (met) earlier.push(met)
   }
-  return { method: bounce.method, assurance: null, reason: because?.reason ?? null, text: `would be returned to its sender${why()}` }
+  // A plan ends with bounce, written or not.
+  return { method: bounce.method, assurance: null, reason: null, text: 'would be returned to its sender' }
+}
+
+/** Why a step cannot serve, and how long it would have been tried. */
+type Refused = { readonly kind: 'refused'; readonly reason: string; readonly after: string }
+type End = { readonly kind: 'end'; readonly would: WouldBe }
+
+function take({ method, options }: Step, earlier: readonly Refused[], known: Known): End | Refused | undefined {
+  const last = earlier.at(-1)
+  const end = (text: string, more: Partial<WouldBe> = {}): End => {
+    const why = last === undefined || more.method === 'wait' ? '' : ` because ${last.reason}${last.after}`
+    return { kind: 'end', would: { method, assurance: null, reason: last?.reason ?? null, ...more, text: `${text}${why}` } }
+  }
+  switch (method) {
+    case 'tls':
+      return takeTls(tryTls(needOf(methods.tls.options.parse(options)) as ForcedNeed, known), end)
+    case 'opportunistic':
+      return takeOpportunistic(known, end)
+    case 'escrow':
+      // A code sent over a path that looks attacked proves nothing.
+      if (attackSign(earlier) === undefined) return end('would become a letter')
+      return known.settings['escrow.onDowngrade'] === 'hold' ? end('would be held for an administrator') : undefined
+    case bounce.method:
+      return end('would be returned to its sender')
+    default:
+      return undefined
+  }
+}
+
+type Ending = (text: string, more?: Partial<WouldBe>) => End
+
+function takeTls(tried: Tried, end: Ending): End | Refused {
+  if (tried.kind === 'enough') return end(`would go by tls, ${tried.assurance}`, { assurance: tried.assurance })
+  const { outcome } = tried
+  const { reason } = outcome
+  if (outcome.kind === 'unsuitable') return { kind: 'refused', reason, after: '' }
+  if (outcome.kind === 'deferred' && outcome.retry.then === 'unsuitable')
+    return { kind: 'refused', reason: outcome.retry.as ?? reason, after: `, after ${lasting(outcome)}` }
+  const text = outcome.kind === 'failed' ? 'would be returned to its sender' : 'would wait and be tried again'
+  return {
+    kind: 'end',
+    would: { method: outcome.kind === 'failed' ? bounce.method : 'wait', assurance: null, reason, text: `${text} because ${reason}` },
+  }
 }
 
 type Tried =
@@ -98,14 +124,14 @@ function lasting({ retry }: Extract<Outcome, { kind: 'deferred' }>): string {
   return minutes <= 1 ? 'another try' : `${minutes} minutes of trying`
 }
 
-function opportunistically({ probe }: Known, reason: string | null, why: string): WouldBe {
-  const method = 'opportunistic'
-  const results = probe.hosts.map((host) => judgeHost(host, { kind: 'forced', level: 'encrypted' }, probe))
-  for (const result of results)
-    if (result.kind === 'enough')
-      return { method, assurance: result.assurance, reason, text: `would go by opportunistic TLS, ${result.assurance}${why}` }
-  const clear = probe.hosts.some(({ trouble }) => trouble?.row === 'starttls-not-offered')
-  if (clear) return { method, assurance: 'none', reason, text: `would go in clear text${why}` }
+function takeOpportunistic({ probe }: Known, end: Ending): End {
+  for (const host of probe.hosts) {
+    const result = judgeHost(host, { kind: 'forced', level: 'encrypted' }, probe)
+    if (result.kind === 'enough') return end(`would go by opportunistic TLS, ${result.assurance}`, { assurance: result.assurance })
+  }
+  // N2: a domain that vouches for its TLS does not get it in clear.
+  const free = probe.hosts.filter((host) => publishedOf(host, probe) === 'none' || publishedOf(host, probe) === 'sts-testing')
+  if (free.some(({ trouble }) => trouble?.row === 'starttls-not-offered')) return end('would go in clear text', { assurance: 'none' })
   const waits = probe.hosts[0]?.trouble?.text ?? probe.none?.text ?? 'no host can be reached'
-  return { method: 'wait', assurance: null, reason, text: `would wait and be tried again: ${waits}` }
+  return end(`would wait and be tried again: ${waits}`, { method: 'wait' })
 }

@@ -121,12 +121,13 @@ const certificate = (host: string, raw: Socket, { base, reduced }: ClientHello, 
     // Nothing was asked of it, so nothing is owed: RFC 5321 wants QUIT, said through the channel.
     sayGoodbye(createWire(shaken.socket, raw), patience.quit, true)
     const { channel } = seen
-    const facts = channel.certificate
-    const named = seen.names.slice(0, 3).join(', ') || 'no name'
-    const text =
-      facts === null ? `${channel.protocol}, no certificate` : `${channel.protocol}, for ${named}, until ${facts.notAfter.slice(0, 10)}`
-    return { value: seen, ok: channel.chain.kind === 'trusted' && channel.names(host), text }
+    return { value: seen, ok: channel.chain.kind === 'trusted' && channel.names(host), text: certificateText(seen, channel) }
   })
+
+function certificateText({ names }: Seen, { protocol, chain, certificate: facts }: Channel): string {
+  if (chain.kind !== 'trusted') return `${protocol}, ${chain.text}`
+  return `${protocol}, for ${names.slice(0, 3).join(', ') || 'no name'}, until ${facts?.notAfter.slice(0, 10) ?? 'nobody knows'}`
+}
 
 function look(socket: TLSSocket, host: string, { trust, now }: ProbeParts): Seen & { readonly channel: Channel } {
   const peer = readPeer(socket, host, trust, now())

@@ -9,7 +9,7 @@ import { checkDomain } from '../../src/monitor/check-domain.ts'
 import { systemClock } from '../../src/ops/clock.ts'
 import { defaultPolicyText } from '../../src/routing/default-policy.ts'
 import { parsePolicy } from '../../src/routing/parse.ts'
-import type { Db } from '../../src/store/db.ts'
+import { type Db, sql } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
 import type { ProbeStep } from '../../src/transport/probe.ts'
 import { type Peers, startPeers } from '../stories/world.ts'
@@ -150,6 +150,17 @@ test('the policy in force decides what would be done', async () => {
   assert.equal((await at('{ tls: { level: authenticated } }, escrow')).wouldBe, 'would become a letter because assurance-too-low')
   assert.equal((await at('{ tls: { min: 1.3 } }, bounce')).wouldBe, 'would go by tls, verified')
   assert.equal((await at('{ opportunistic: { i-understand: may travel unencrypted } }')).wouldBe, 'would go by opportunistic TLS, verified')
+})
+
+test('where verified TLS was used lately its loss is taken for a downgrade', async () => {
+  const at = Date.now() - 86_400_000
+  await db.write(sql`INSERT INTO posture (domain, verified_at, assurance, identity, host)
+    VALUES (${'plain.example'}, ${at}, ${'verified'}, ${'webpki'}, ${'mx.plain.example'})`)
+  const why = 'because downgrade-suspected, after 4 hours of trying'
+  assert.equal((await check('plain.example')).wouldBe, `would be returned to its sender ${why}`)
+  const holding = { ...peers.settings, 'escrow.onDowngrade': 'hold' as const }
+  assert.equal((await check('plain.example', defaultPolicyText, holding)).wouldBe, `would be held for an administrator ${why}`)
+  await db.write(sql`DELETE FROM posture`)
 })
 
 test('when no DNS server answers, that is said of ours and not of theirs', async () => {

@@ -29,6 +29,8 @@ export type SmallWorld = {
   readonly publishSts: (domain: string, policy: Policy, id?: string) => Promise<void>
   readonly sts: StsHost
   readonly db: Db
+  /** What the transport was made with. */
+  readonly settings: Settings
   readonly ship: (
     domain: string,
     need: Need,
@@ -107,6 +109,7 @@ export async function openWorld(overrides: Partial<Settings> = {}, deadlines: Pa
     bare,
     db,
     sts: site,
+    settings,
     publishSts: async (domain, policy, id = 'one') => {
       const name = `mta-sts.${domain}`
       site.show(name, await authority.issue([name]))
