@@ -7,6 +7,7 @@ import type { Plan } from '../mail/plan.ts'
 import type { ClaimedRecipient, Group } from '../spool/claim.ts'
 import { type Settled, type Settlement, settleGroup } from '../spool/settle.ts'
 import type { Statement } from '../store/db.ts'
+import { alarmEntries, alarmsOf } from './alarms.ts'
 import type { DeliveryParts } from './deliver.ts'
 import { followUps } from './follow-ups.ts'
 import { withoutQuotes } from './quotes.ts'
@@ -28,10 +29,18 @@ export async function conclude(
   const endings = message.kind === 'notice' || message.kind === 'code' ? ended.map(withoutQuotes) : ended
   const settlements = endings.map((ending) => settlementOf(ending, group, about.facts, parts.clock()))
   const follow = await followUps(parts, group, endings, settlements, about.header)
+  const alarms = alarmsOf(group.domain, endings)
 
   const writes = endings.flatMap(({ answer, outcome }) => (outcome.kind === 'delivered' ? (answer?.writes ?? []) : []))
-  const { finished } = await settleSurely(parts, group, follow.settlements, [...writes, ...follow.statements], signal)
+  const { finished } = await settleSurely(
+    parts,
+    group,
+    follow.settlements,
+    [...writes, ...follow.statements, ...alarmEntries(alarms, parts.clock())],
+    signal,
+  )
   for (const ending of endings) tell(parts, group, ending)
+  for (const { action, ...alarm } of alarms) parts.log.warn({ message: message.id, ...alarm }, action)
   await Promise.all(endings.map(({ answer }) => answer?.settled?.()))
   if (writes.length > 0 || follow.statements.length > 0) parts.spool.wake()
   if (finished && (message.kind === 'notice' || message.kind === 'code' || writes.length > 0)) await scrub(parts)

@@ -80,7 +80,7 @@ function stateOf({ outcome, answer }: Ending): Settlement['state'] {
     case 'delivered':
       return answer?.state ?? 'delivered'
     case 'deferred':
-      return 'waiting'
+      return answer?.hold === undefined ? 'waiting' : 'held'
     case 'failed':
       return isDamage(outcome) ? 'held' : 'bounced'
   }

@@ -46,7 +46,12 @@ export async function walk(party: Party, parts: WalkParts): Promise<Ending[]> {
       const walker = waited(came, answer.outcome, parts.now())
       const verdict = judge(walker, answer.outcome, parts)
       if (verdict.kind === 'onward') next.push(passOn(walker, step, verdict.outcome, parts.now()))
-      else endings.push({ ...ending(walker, index, step, answer), outcome: verdict.outcome, nextAttemptAt: verdict.at })
+      else
+        endings.push({
+          ...whereFrom(walker, party.plan, index, step, answer, parts.now()),
+          outcome: verdict.outcome,
+          nextAttemptAt: verdict.at,
+        })
     }
     walkers = next
   }
@@ -151,6 +156,15 @@ const ending = ({ recipient, earlier, stepSince, stepAttempts, waits }: Walker, 
   stepAttempts,
   waits,
 })
+
+/** Held mail starts again at an earlier step once it is released, as if that had never been tried. */
+function whereFrom(walker: Walker, plan: Plan, index: number, step: Step, answer: Answer, now: number): ReturnType<typeof ending> {
+  const back = answer.hold === undefined ? undefined : plan.steps[answer.hold.backTo]
+  if (answer.hold === undefined || back === undefined) return ending(walker, index, step, answer)
+  const { backTo } = answer.hold
+  const again = { ...walker, earlier: walker.earlier.slice(0, backTo), stepSince: now, stepAttempts: 0, waits: [] }
+  return ending(again, backTo, back, answer)
+}
 
 /** The reason that people ask for: why the first way was not taken, not that a later one had no key either. */
 export const whyNotFirst = (earlier: readonly StepResult[]): Reason | undefined =>

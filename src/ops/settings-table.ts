@@ -149,7 +149,11 @@ export const table = {
     ),
     laterValues: ['second-factor'],
   },
-  'escrow.onDowngrade': later('second-factor', kind.oneOf('second-factor', 'hold'), 'What a letter needs when a downgrade is suspected.'),
+  'escrow.onDowngrade': now(
+    'second-factor',
+    kind.oneOf('second-factor', 'hold'),
+    'What becomes of a message that should be a letter when a downgrade is suspected. second-factor is not available in this version: it goes back to its sender; hold: `queue release` tries TLS again, `queue bounce` returns it.',
+  ),
   'escrow.onClearPath': later('code', kind.oneOf('code', 'second-factor'), 'What a letter needs when its notice travels in clear.'),
   'notice.from': now('letters@<first of organisation.domains, else hostname>', kind.mailbox, 'The address that notices come from.'),
   'notice.subject': now('neutral', kind.oneOf('neutral', 'original'), 'Whether a notice carries the message’s own subject.'),

@@ -98,7 +98,13 @@ export function verdict(trouble: Trouble, circumstances: Circumstances): Outcome
         reason,
         text,
         next: ruling.so,
-        evidence: { ...evidence, row, ...(ruling.retry.as && { cause: reason }) },
+        evidence: {
+          ...evidence,
+          row,
+          ...(ruling.retry.as && { cause: reason }),
+          // RFC 8461 §5, RFC 7672 §2.2: who publishes how its TLS must be wants to hear that it is not.
+          ...(cell === 'enforced' && circumstances.published !== 'none' && { policyFailed: true }),
+        },
         retry: ruling.retry,
         // RFC 3464 §2.3.4: a temporary status stays one in the delay notice; the final one is the table's.
         status: trouble.status ?? status,

@@ -95,6 +95,32 @@ test('a deferral whose patience ended falls back in the same attempt', async () 
   assert.deepEqual([asked, end?.method, end?.earlier[0]?.reason], [['tls: a', 'escrow: a'], 'escrow', 'certificate-expired'])
 })
 
+test('a deferral may become another reason when its patience ends', async () => {
+  const held = { offsets: [0, minute], then: 'unsuitable', as: 'downgrade-suspected' } as const
+  const { parts } = world({ tls: deferred(held), escrow: delivered }, minute)
+  const frozen = { plan: plan('tls', 'escrow'), earlier: [], waits: counted([], held, 0) }
+  const [ending] = await walk(party([recipient('a', { frozen, stepSince: 0, stepAttempts: 1 })], 'tls', 'escrow'), parts)
+  assert.deepEqual(
+    ending?.earlier.map(({ reason }) => reason),
+    ['downgrade-suspected'],
+  )
+})
+
+test('mail that is held goes back to the step that it is to be tried by again', async () => {
+  const { parts } = world({ pgp: unsuitable, tls: unsuitable, escrow: deferred({ then: 'failed' }) })
+  const attempt: WalkParts['attempt'] = async (step, context) => {
+    const answers = await parts.attempt(step, context)
+    return step.method === 'escrow' ? new Map([...answers].map(([id, answer]) => [id, { ...answer, hold: { backTo: 1 } }])) : answers
+  }
+  const party = { plan: plan('pgp', 'tls', 'escrow'), step: 0, recipients: [recipient('a')] }
+  const [ending] = await walk(party, { ...parts, attempt })
+  assert.deepEqual([ending?.outcome.kind, ending?.step, ending?.method, ending?.stepAttempts], ['deferred', 1, 'tls', 0])
+  assert.deepEqual(
+    ending?.earlier.map(({ method }) => method),
+    ['pgp'],
+  )
+})
+
 test('trouble that may pass gets its whole patience, however long a host was unreachable before', async () => {
   const { asked, parts } = world({ tls: deferred({ offsets: [0, minute], then: 'unsuitable' }), escrow: delivered }, 90 * minute)
   const [end] = await walk(party([recipient('a', { stepSince: 0, stepAttempts: 7 })], 'tls', 'escrow'), parts)

@@ -29,6 +29,7 @@ export type World = {
   readonly gateway: () => Gateway
   readonly dns: FakeDns
   readonly partners: { readonly [domain: string]: Partner }
+  readonly certificates: Peers['certificates']
   /** The organisation's own server, org.example. */
   readonly own: Partner
   /** Submit by a real client; the id of "queued as". */
@@ -45,7 +46,7 @@ export type World = {
 /** Start a world with these domains (`lab.example` …); its organisation is org.example. */
 export async function startWorld(domains: { readonly [domain: string]: Domain }, overrides: Partial<Settings> = {}): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'letterlock-story-'))
-  const { settings, dns, partners, own } = await startPeers(folder, domains, overrides)
+  const { settings, dns, partners, own, certificates } = await startPeers(folder, domains, overrides)
   const log = pino({ level: process.env.LETTERLOCK_STORY_LOG ?? 'silent' })
   const db = await openDatabase(settings)
   let gateway = await startGateway(settings, { log })
@@ -55,6 +56,7 @@ export async function startWorld(domains: { readonly [domain: string]: Domain },
     gateway: () => gateway,
     dns,
     partners,
+    certificates,
     own,
     send: (mail) => submit(gateway, mail),
     settled: (id, until = (message) => message.recipients.every(({ state }) => state !== 'waiting' && state !== 'letter-waiting')) =>

@@ -51,7 +51,7 @@ export const escrow: MethodKind<EscrowOptions> = {
 /** One payload, one letter for each recipient: each reads, expires and is recalled alone. */
 async function sealForAll(parts: Parts, attempt: Attempt<EscrowOptions>): Promise<ReadonlyMap<string, Answer>> {
   const proof = attempt.options.proof ?? proofNamed(parts.settings['escrow.proof'])
-  const refusal = refuse(attempt, proof)
+  const refusal = refuse(attempt, proof, parts.settings)
   if (refusal !== undefined) return new Map(attempt.recipients.map(({ id }) => [id, refusal]))
   const opened = await readMeta(attempt)
   if ('outcome' in opened) return new Map(attempt.recipients.map(({ id }) => [id, opened]))
@@ -77,18 +77,31 @@ async function readMeta({ content }: Attempt<EscrowOptions>): Promise<{ header: 
 }
 
 /** What asks for a second factor is not done with less (spec "Proof"): it goes back to the sender with the reason. */
-function refuse({ earlier }: Attempt<EscrowOptions>, proof: Proof): Answer | undefined {
+function refuse({ earlier }: Attempt<EscrowOptions>, proof: Proof, settings: Parts['settings']): Answer | undefined {
   const sign = attackSign(earlier)
   if (sign !== undefined) {
-    return notAvailable(
-      'downgrade-suspected',
-      `the recipient's mail path looks attacked (${sign.reason}: ${sign.text}), so a code sent over it proves nothing; the second factor that such a letter needs is not available in this version`,
-    )
+    const text = `the recipient's mail path looks attacked (${sign.reason}: ${sign.text}), so a code sent over it proves nothing`
+    if (settings['escrow.onDowngrade'] === 'hold') return heldFor(text, earlier.indexOf(sign))
+    return notAvailable('downgrade-suspected', `${text}; the second factor that such a letter needs is not available in this version`)
   }
   if (proof === 'second-factor')
     return notAvailable('not-available', 'the rule demands a letter with a second factor, which is not available in this version')
   return undefined
 }
+
+/** A person decides: releasing it tries the step again that saw the sign. */
+const heldFor = (text: string, backTo: number): Answer => ({
+  outcome: {
+    kind: 'deferred',
+    reason: 'downgrade-suspected',
+    text,
+    next: 'it is held until an administrator releases it, to be tried again from there, or returns it',
+    evidence: {},
+    retry: { then: 'failed' },
+    status: '4.7.0',
+  },
+  hold: { backTo },
+})
 
 // RFC 3463 §3.8: X.7.0, a security status that no other code tells.
 const notAvailable = (reason: Reason, text: string): Answer => ({

@@ -163,6 +163,21 @@ test('after a suspected downgrade a mailed code proves nothing, so no letter is 
     assert.deepEqual(await rows(world, 'letter'), [])
   }))
 
+test('after a suspected downgrade the settings may ask to hold the message for a person', () =>
+  withWorld(
+    async (world) => {
+      await world.accept(letterFor('max@lab.example'), 'max@lab.example')
+      const earlier = [
+        { method: 'pgp', reason: 'no-key', text: 'no key' },
+        { method: 'tls', reason: 'downgrade-suspected', text: 'TLS vanished' },
+      ]
+      const answer = (await world.seal({}, earlier)).get('max@lab.example')
+      assert.deepEqual([answer?.outcome.kind, answer?.hold], ['deferred', { backTo: 1 }])
+      assert.deepEqual(await rows(world, 'letter'), [])
+    },
+    { 'escrow.onDowngrade': 'hold' },
+  ))
+
 test('the label says why it is a letter, and less darkly once the notice went over TLS', () =>
   withWorld(async (world) => {
     await world.accept(letterFor('max@lab.example'), 'max@lab.example')
