@@ -8,6 +8,7 @@ import { defaultSettings } from '../../src/ops/settings.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
 import { claimGroups, dropClaims, type Group, lease, nextDue, openClaimed } from '../../src/spool/claim.ts'
 import type { SpoolParts } from '../../src/spool/parts.ts'
+import { operate } from '../../src/spool/queue.ts'
 import { type Settlement, settleGroup } from '../../src/spool/settle.ts'
 import { createSpool } from '../../src/spool/spool.ts'
 import { rotateEpoch, sweepBlobs } from '../../src/spool/sweep.ts'
@@ -138,6 +139,14 @@ describe('spool: claiming', () => {
     assert.deepEqual(await parts.db.read(sql`SELECT recipient FROM decision`), [])
     await settleGroup(parts, next, settlements(next, 'delivered'), [])
     assert.deepEqual(await parts.db.read(sql`SELECT state FROM recipient WHERE message = ${id}`), [{ state: 'delivered' }])
+  })
+
+  test('mail that an operator wants tried insists on it at the next attempt, ordinary mail does not', async () => {
+    const id = await accept(Buffer.from('x\r\n'))
+    assert.equal((await claim()).recipients[0]?.insist, undefined)
+    await dropClaims(parts)
+    await operate(parts.db, 'retry', { kind: 'id', id }, { actor: 'test', now: parts.clock(), dryRun: false })
+    assert.equal((await claim()).recipients[0]?.insist, true)
   })
 
   test('claims left by a killed process are dropped at the start of the next', async () => {

@@ -263,3 +263,11 @@ test('one MX that cannot be reached keeps the attempt transient; the good one of
   assert.equal((await world.ship('half2.example', verified)).first.kind, 'delivered')
   assert.equal(noTls.mails.length, 0)
 })
+
+test('TLS-Required: No in the header of a message weakens no rule (RFC 8689)', async () => {
+  const partner = await world.partner('tls-required.example', {})
+  const body = 'TLS-Required: No\r\nSubject: x\r\n\r\nhello\r\n'
+  const { first } = await world.ship('tls-required.example', verified, { body })
+  assert.equal(first.kind === 'unsuitable' && first.reason, 'starttls-not-supported')
+  assert.equal(partner.mails.length, 0)
+})
