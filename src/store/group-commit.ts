@@ -58,11 +58,19 @@ function runGroup(jobs: readonly Job[], transaction: Transaction, run: (statemen
     // takes a second fsync of the old pages for success.
     transaction.commit()
   } catch (error) {
-    transaction.rollBack()
+    // Should the roll back fail as well, nothing was committed all the same; the next group tries it again before it begins.
+    attempt(transaction.rollBack)
     for (const job of jobs) job.fail(error)
     return
   }
   for (const answer of answers) answer()
+}
+
+/** For a clean-up whose failure changes no answer. */
+function attempt(cleanUp: () => void): void {
+  try {
+    cleanUp()
+  } catch {}
 }
 
 /** One write: all its statements or none. The answer is given after the commit, by calling what is returned. */
@@ -93,7 +101,10 @@ function transactions(database: Database.Database) {
   const [save, release] = [database.prepare('SAVEPOINT write'), database.prepare('RELEASE write')]
   const undo = database.prepare('ROLLBACK TO write')
   return {
-    begin: () => void begin.run(),
+    begin: () => {
+      if (database.inTransaction) rollback.run() // left open by a roll back that failed
+      begin.run()
+    },
     commit: () => void commit.run(),
     rollBack: () => void (database.inTransaction && rollback.run()),
     running: () => database.inTransaction,
