@@ -73,7 +73,11 @@ export const table = {
   'delivery.port': now('25', kind.port, 'The port of other people’s mail servers.'),
   'delivery.sourceAddresses': now('', kind.list(kind.ipAddress), 'Our addresses to connect from; empty: the system chooses.'),
   'delivery.ipv6': now('true', kind.yesNo, 'Whether IPv6 addresses of next hops are tried.'),
-  'delivery.allowPrivateAddresses': now('false', kind.yesNo, 'Whether next hops may have loopback or private addresses; for tests.'),
+  'delivery.allowPrivateAddresses': now(
+    'false',
+    kind.yesNo,
+    'Whether next hops and MTA-STS hosts may have loopback or private addresses; for tests.',
+  ),
   'delivery.routes': now(
     '{}',
     kind.routes,
