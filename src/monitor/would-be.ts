@@ -6,8 +6,9 @@ import { methods } from '../methods/index.ts'
 import { needOf } from '../methods/tls/tls.ts'
 import type { Settings } from '../ops/settings.ts'
 import { bounce } from '../routing/policy.ts'
+import { routeOf } from '../transport/next-hop.ts'
 import type { DomainProbe } from '../transport/probe.ts'
-import type { ForcedNeed } from '../transport/tls-need.ts'
+import { type ChannelNeed, channelNeed, type ForcedNeed } from '../transport/tls-need.ts'
 import { mostHopeful, strictest, type Trouble } from '../transport/trouble.ts'
 import { verdict } from '../transport/verdict.ts'
 import { judgeHost, publishedOf } from './levels.ts'
@@ -53,7 +54,7 @@ function take({ method, options }: Step, earlier: readonly Refused[], known: Kno
   }
   switch (method) {
     case 'tls':
-      return takeTls(tryTls(needOf(methods.tls.options.parse(options)) as ForcedNeed, known), end)
+      return takeTls(channelNeed(needOf(methods.tls.options.parse(options)), ...routed(known)), known, end)
     case 'opportunistic':
       return takeOpportunistic(known, end)
     case 'escrow':
@@ -69,7 +70,16 @@ function take({ method, options }: Step, earlier: readonly Refused[], known: Kno
 
 type Ending = (text: string, more?: Partial<WouldBe>) => End
 
-function takeTls(tried: Tried, end: Ending): End | Refused {
+/** The route of the settings, and whether it is the organisation's own: then its word is the need. */
+const routed = ({ probe: { domain }, settings }: Known) =>
+  [
+    routeOf(domain, settings),
+    settings['organisation.domains'].includes(domain) && Object.hasOwn(settings['delivery.routes'], domain),
+  ] as const
+
+function takeTls(need: ChannelNeed, known: Known, end: Ending): End | Refused {
+  if (need.kind !== 'forced') return end('would go by its own route (delivery.routes), which asks for no TLS', { assurance: 'none' })
+  const tried = tryTls(need, known)
   if (tried.kind === 'enough') return end(`would go by tls, ${tried.assurance}`, { assurance: tried.assurance })
   const { outcome } = tried
   const { reason } = outcome

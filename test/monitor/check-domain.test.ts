@@ -152,6 +152,17 @@ test('the policy in force decides what would be done', async () => {
   assert.equal((await at('{ opportunistic: { i-understand: may travel unencrypted } }')).wouldBe, 'would go by opportunistic TLS, verified')
 })
 
+test('a domain with its own route is looked at where the route leads, and the route’s word is the need', async () => {
+  const found = await check('org.example')
+  assert.deepEqual([found.source, found.mx[0]?.host, found.mx[0]?.starttls], ['route', '127.0.0.1', false])
+  assert.match(found.wouldBe, /^would go by its own route/)
+  const strict = { 'org.example': { host: '127.0.0.1', port: peers.own.port, tls: 'verified' as const } }
+  assert.match(
+    (await check('org.example', defaultPolicyText, { ...peers.settings, 'delivery.routes': strict })).wouldBe,
+    /letter because starttls-not-supported/,
+  )
+})
+
 test('where verified TLS was used lately its loss is taken for a downgrade', async () => {
   const at = Date.now() - 86_400_000
   await db.write(sql`INSERT INTO posture (domain, verified_at, assurance, identity, host)
