@@ -67,7 +67,8 @@ export const unwalked = (
   plan: recipient.frozen?.plan ?? unplanned(message.policyRevision),
 })
 
-const unplanned = (revision: number): Plan => ({ revision, fingerprint: '', rule: { name: '', line: 0 }, steps: [], trace: [] })
+/** Stands for the plan of a message that has none. */
+export const unplanned = (revision: number): Plan => ({ revision, fingerprint: '', rule: { name: '', line: 0 }, steps: [], trace: [] })
 
 /** What can be told of a message whose content cannot be read: its Message-ID stands in the envelope. */
 export const unread = ({ message }: Group): About => ({

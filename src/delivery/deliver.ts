@@ -4,6 +4,7 @@ import type { Envelope } from '../mail/envelope.ts'
 import { type MailFacts, messageFacts } from '../mail/facts.ts'
 import { type Header, parseHeader } from '../mail/header.ts'
 import type { Plan, Step } from '../mail/plan.ts'
+import { codeLife } from '../methods/escrow/code.ts'
 import { type Answer, type Attempt, contentFault } from '../methods/method.ts'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
@@ -11,10 +12,11 @@ import type { PlanFacts } from '../routing/plan.ts'
 import { SealBroken } from '../seal/payload.ts'
 import { type ClaimedRecipient, type Group, type Opened, openClaimed } from '../spool/claim.ts'
 import type { SpoolParts } from '../spool/parts.ts'
+import { nextAttempt } from '../spool/schedule.ts'
 import type { Spool } from '../spool/spool.ts'
-import { sql } from '../store/db.ts'
+import { sql, Unexpected } from '../store/db.ts'
 import { alike } from './alike.ts'
-import { conclude, unread, unwalked } from './conclude.ts'
+import { conclude, unplanned, unread, unwalked } from './conclude.ts'
 import { type Head, readHead } from './head.ts'
 import { type Planned, planned } from './settlement.ts'
 import { held, type Party, returnedByOperator, walk } from './walk.ts'
@@ -35,21 +37,53 @@ type Content = Opened & { kind: 'content' } & { readonly head: Head; readonly he
 
 /** Attempt a group and settle every recipient of it, with all that follows from it, in one transaction. */
 export async function deliverGroup(parts: DeliveryParts, group: Group, signal: AbortSignal): Promise<void> {
-  const { spoolParts } = parts
-  const opened = await openClaimed(spoolParts, group.message.id)
+  const prepared = await prepare(parts, group, signal).catch((error: unknown) => postpone(parts, group, error, signal))
+  if (prepared === undefined) return
+  const { parties, content } = prepared
+  // Each settles when its own walk has ended: a slow host must not hold up the letter of a neighbour, nor lose what was done for others.
+  const done = await Promise.allSettled(parties.map((party) => deliverParty(parts, group, party, content, signal)))
+  content.fileKey.fill(0)
+  const broken = done.find((one) => one.status === 'rejected')
+  if (broken !== undefined) throw broken.reason
+}
+
+type Prepared = { readonly parties: readonly Party[]; readonly content: Content }
+
+/** Open and plan it; undefined when it is damaged, and settled so. */
+async function prepare(parts: DeliveryParts, group: Group, signal: AbortSignal): Promise<Prepared | undefined> {
+  const opened = await openClaimed(parts.spoolParts, group.message.id)
   const head = opened.kind === 'content' ? await readHead(opened.open) : opened
-  if (opened.kind === 'damaged') return quarantine(parts, group, opened, signal)
-  if (head.kind === 'damaged') return quarantine(parts, group, { text: 'its content was altered', vouched: true }, signal)
+  if (opened.kind === 'damaged') await quarantine(parts, group, opened, signal)
+  else if (head.kind === 'damaged') await quarantine(parts, group, { text: 'its content was altered', vouched: true }, signal)
+  if (opened.kind === 'damaged' || head.kind === 'damaged') return undefined
 
   const header = parseHeader(head.header)
   const facts = messageFacts(header, head.bodyStart)
-  const parties = await planParties(parts, group, facts)
-  const content = { ...opened, head, header, facts }
-  // Each settles when its own walk has ended: a slow host must not hold up the letter of a neighbour, nor lose what was done for others.
-  const done = await Promise.allSettled(parties.map((party) => deliverParty(parts, group, party, content, signal)))
-  opened.fileKey.fill(0)
-  const broken = done.find((one) => one.status === 'rejected')
-  if (broken !== undefined) throw broken.reason
+  return { parties: await planParties(parts, group, facts), content: { ...opened, head, header, facts } }
+}
+
+/** Nothing was sent, and no way is known yet: the mail is kept, without an end, and says why it waits. */
+async function postpone(parts: DeliveryParts, group: Group, error: unknown, signal: AbortSignal): Promise<undefined> {
+  if (error instanceof Unexpected || signal.aborted) throw error
+  const { message } = group
+  parts.log.error({ err: error, message: message.id, domain: group.domain }, 'a message could not be opened and planned; it waits')
+  const now = parts.clock()
+  const retry = { then: 'failed' } as const
+  const text = `the gateway could not open and plan the message (${shortly(error)}), a fault of ours`
+  const outcome = { kind: 'deferred', reason: 'local-fault', text, next: 'it is kept and tried again', evidence: {}, retry } as const
+  const endings = group.recipients.map((recipient) => {
+    const stepAttempts = recipient.stepAttempts + 1
+    const timing = { schedule: parts.settings['retry.schedule'], lifetime: Number.POSITIVE_INFINITY, acceptedAt: message.acceptedAt }
+    const next = nextAttempt({ retry, waits: [], stepAttempts, stepSince: now, now, jitter: Math.random(), ...timing })
+    return unwalked(recipient, group, outcome, { now, nextAttemptAt: next.kind === 'again' ? next.at : now })
+  })
+  await conclude(parts, group, endings, unread(group), signal)
+}
+
+/** Its code where the system gave one: the text may name files, and this is told to senders. */
+function shortly(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return 'code' in error ? String(error.code) : error.message
 }
 
 async function deliverParty(parts: DeliveryParts, group: Group, party: Party, content: Content, signal: AbortSignal): Promise<void> {
@@ -77,7 +111,8 @@ async function planParties(parts: DeliveryParts, { message, recipients }: Group,
   const planned = await Promise.all(
     recipients.map(async (recipient) => {
       const facts = { reversePath: message.reversePath, recipient: recipient.address, mail }
-      return { recipient, plan: recipient.frozen?.plan ?? (await parts.planFor(message.policyRevision, facts)) }
+      const known = recipient.frozen?.plan ?? (recipient.returning ? unplanned(message.policyRevision) : undefined)
+      return { recipient, plan: known ?? (await parts.planFor(message.policyRevision, facts)) }
     }),
   )
   return alike(planned, ({ plan, recipient }) => JSON.stringify([plan.rule, plan.steps, recipient.step, recipient.returning])).flatMap(
@@ -96,9 +131,17 @@ async function planParties(parts: DeliveryParts, { message, recipients }: Group,
   )
 }
 
-/** Milliseconds after acceptance. A notice is given up when its letter ends: after that nobody would tell the sender that it never arrived. */
+/**
+ * Milliseconds after acceptance. A notice is given up when its letter ends: after that nobody would tell the sender that it never arrived.
+ * A code is given up after its own lane and the life of a code: whoever waited for it has asked for another.
+ */
 async function lifetimeOf({ settings, spoolParts }: DeliveryParts, { message }: Group): Promise<number> {
   const usual = settings['retry.lifetime']
+  if (message.kind === 'code')
+    return Math.min(
+      usual,
+      settings['retry.code'].reduce((sum, wait) => sum + wait, codeLife),
+    )
   if (message.kind !== 'notice') return usual
   const [letter] = await spoolParts.db.read<{ expires_at: number }>(sql`SELECT expires_at FROM letter WHERE id = ${message.about ?? ''}`)
   return letter === undefined ? usual : Math.min(usual, letter.expires_at - message.acceptedAt)

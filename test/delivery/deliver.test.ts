@@ -348,3 +348,54 @@ test('a plan altered in the database is not believed after the message was held 
     await deliver()
   }
 })
+
+test('a message that cannot be planned waits with a reason and growing pauses, without an end, and its sender hears of it', async () => {
+  await accept([{ address: 'tls@lab.example' }])
+  const planFor = () => Promise.reject(new Error('policy revision 7 is missing from the database'))
+  const waits: number[] = []
+  for (let round = 0; round < 40; round++) {
+    await deliver({ ...world.parts, planFor })
+    const { state, reason, last_reply, next_attempt_at } = await stateOf('tls@lab.example')
+    assert.deepEqual([state, reason], ['waiting', 'local-fault'])
+    assert.match(last_reply, /policy revision 7 is missing/)
+    waits.push(next_attempt_at - world.now)
+    world.now = next_attempt_at
+  }
+  assert.ok(world.now > 5 * 86_400_000 && (waits.at(-1) ?? 0) > 10 * (waits[0] ?? 0), String(waits))
+  assert.equal((await world.spoolParts.db.read(sql`SELECT id FROM message WHERE kind = 'dsn'`)).length, 1)
+  world.answers.tls = all(delivered)
+  await deliver()
+  assert.equal((await stateOf('tls@lab.example')).state, 'delivered')
+})
+
+test('a message that cannot be planned can be returned', async () => {
+  const id = await accept([{ address: 'tls@lab.example' }])
+  const parts = { ...world.parts, planFor: () => Promise.reject(new Error('no policy')) }
+  await deliver(parts)
+  await act('bounce', id)
+  await deliver(parts)
+  assert.equal((await stateOf('tls@lab.example')).state, 'bounced')
+  assert.equal((await reports()).length, 1)
+})
+
+test('a code mail is given up ten minutes after its lane ends: its reader has long asked for another', async () => {
+  const code = world.parts.spool.draft({
+    ...{ kind: 'code', about: 'letter-1', messageId: '<3@gate>', headerFrom: 'letters@org.example' },
+    envelope: {
+      ...{ reversePath: 'letters@org.example', body: '7bit', smtpUtf8: false },
+      recipients: [{ address: 'code@lab.example', notify: [], bcc: false }],
+    },
+    content: Buffer.from('Subject: 4829 1306\r\n\r\n'),
+    steps: [{ method: 'code', options: {} }],
+  })
+  await world.spoolParts.db.write(...code.statements)
+  world.answers.code = all(later('451 try later'))
+  const start = world.now
+  while ((await stateOf('code@lab.example')).state === 'waiting' && world.now < start + 86_400_000) {
+    await deliver()
+    world.now = Math.max(world.now, (await stateOf('code@lab.example')).next_attempt_at)
+  }
+  assert.equal((await stateOf('code@lab.example')).state, 'bounced')
+  assert.equal((world.now - start) / 60_000, 7.75 + 10)
+  assert.deepEqual(await reports(), [])
+})
