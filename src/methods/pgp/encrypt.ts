@@ -6,12 +6,20 @@ import type { Ciphertext } from './armor.ts'
 import type { EncryptAnswer } from './encrypt-worker.ts'
 
 export type Encryptor = {
-  /** Rejects with the source's error, or when the thread fails: a fault of ours, to be tried again. */
+  /**
+   * Rejects with the source's error, or when the thread fails or takes longer than a minute and a second for each MiB: a fault of ours, to be
+   * tried again.
+   */
   readonly encrypt: (clear: Readable, keys: readonly string[], now: number) => Promise<Ciphertext>
 }
 
+/** How long one message may take: milliseconds at least, and for each MiB of it. */
+export type Patience = { readonly least: number; readonly perMiB: number }
+
+const usual: Patience = { least: 60_000, perMiB: 1000 }
+
 /** The thread is started by the first message, and never keeps the process alive by itself. */
-export function createEncryptor(): Encryptor {
+export function createEncryptor(patience = usual): Encryptor {
   let worker: Worker | undefined
   let turn: Promise<unknown> = Promise.resolve()
   let jobs = 0
@@ -31,7 +39,7 @@ export function createEncryptor(): Encryptor {
   return {
     encrypt(clear, keys, now) {
       const fault = faultOf(clear)
-      const result = turn.then(() => run(started(), { job: ++jobs, keys, now }, clear, fault))
+      const result = turn.then(() => run(started(), { job: ++jobs, keys, now }, clear, { fault, patience }))
       turn = result.catch(() => undefined)
       return result
     },
@@ -66,33 +74,65 @@ function faultOf(source: Readable): () => Error | undefined {
   return () => fault
 }
 
-async function run(worker: Worker, job: Job, clear: Readable, fault: () => Error | undefined): Promise<Ciphertext> {
+type Care = { readonly fault: () => Error | undefined; readonly patience: Patience }
+
+async function run(worker: Worker, job: Job, clear: Readable, { fault, patience }: Care): Promise<Ciphertext> {
   // A destroyed stream would be taken for an empty one.
   if (clear.destroyed) throw fault() ?? new Error('the content was closed before it was encrypted')
   const listeners = new AbortController()
+  const overdue = deadline(patience)
   worker.ref()
   try {
     return await new Promise<Ciphertext>((resolve, reject) => {
       const chunks: Uint8Array[] = []
+      let end = 'the encrypting thread ended'
+      overdue.begin(() => {
+        // It may sit in a loop that never looks up: only its end helps. The next message starts another.
+        end = 'the encrypting thread took too long and was ended'
+        void worker.terminate()
+      })
       hear(worker, listeners.signal, {
         message: (given: EncryptAnswer) => {
           if (given.job !== job.job) return
-          if (given.kind === 'chunk') chunks.push(given.bytes)
+          if (given.kind === 'chunk') {
+            chunks.push(given.bytes)
+            overdue.extend(given.bytes.length)
+          }
           // Half a message must never look like a whole one.
           else if (given.kind === 'done' && clear.readableEnded) resolve({ chunks, checksum: given.checksum })
           else if (given.kind === 'done') reject(fault() ?? new Error('the content was closed while it was encrypted'))
           else reject(fault() ?? new Error(`encrypting failed: ${given.text}`))
         },
         error: reject,
-        exit: () => reject(new Error('the encrypting thread ended')),
+        exit: () => reject(fault() ?? new Error(end)),
       })
       const stream = Readable.toWeb(clear) as ReadableStream<Uint8Array>
       worker.postMessage({ ...job, clear: stream }, [stream as never])
     })
   } finally {
+    overdue.end()
     listeners.abort()
     worker.unref()
     clear.destroy()
+  }
+}
+
+/** A time limit that grows with what comes out; so nobody need say how large the message is. */
+function deadline({ least, perMiB }: Patience) {
+  const begun = performance.now()
+  let allowed = least
+  let timer: NodeJS.Timeout | undefined
+  const begin = (late: () => void) => {
+    const left = begun + allowed - performance.now()
+    timer = left <= 0 ? undefined : setTimeout(() => begin(late), left)
+    if (left <= 0) late()
+  }
+  return {
+    begin,
+    extend: (bytes: number) => {
+      allowed += (bytes / (1024 * 1024)) * perMiB
+    },
+    end: () => clearTimeout(timer),
   }
 }
 

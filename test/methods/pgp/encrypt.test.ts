@@ -54,3 +54,14 @@ test('a source that is closed half-way is an error, not a shorter message', asyn
   setTimeout(() => source.destroy(), 50)
   await assert.rejects(encryptor.encrypt(source, [publicKey], Date.now()))
 })
+
+test('a thread that hangs is ended after the patience, and the next message gets another', async () => {
+  const encryptor = createEncryptor({ least: 3000, perMiB: 1000 })
+  const endless = new Readable({ read() {} })
+  endless.push('half')
+  const first = encryptor.encrypt(endless, [publicKey], Date.now())
+  await assert.rejects(first, /took too long/)
+  assert.equal(endless.destroyed, true)
+  const { chunks } = await encryptor.encrypt(of('after all'), [publicKey], Date.now())
+  assert.equal(await opened(chunks), 'after all')
+})
