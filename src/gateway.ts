@@ -10,6 +10,7 @@ import { buildMethods, type MethodName, methods } from './methods/index.ts'
 import { startProbes } from './monitor/probes.ts'
 import { type Certificate, firstCertificate } from './ops/certificate.ts'
 import { type Clock, systemClock } from './ops/clock.ts'
+import { type Closers, createClosers } from './ops/closers.ts'
 import { CommandError } from './ops/errors.ts'
 import { startHealth } from './ops/health.ts'
 import { pathOf, type Settings } from './ops/settings.ts'
@@ -50,35 +51,26 @@ export async function startGateway(
   settings: Settings,
   { log, clock = systemClock }: { readonly log: Logger; readonly clock?: Clock },
 ): Promise<Gateway> {
-  const closers: (() => unknown)[] = []
-  const stop = async (): Promise<void> => {
-    for (const close of closers.reverse()) await close()
-  }
+  const closers = createClosers(log)
   try {
-    return await compose(settings, log, clock, (close) => closers.push(close), stop)
+    return await compose(settings, log, clock, closers)
   } catch (error) {
-    await stop()
+    await closers.close()
     throw error
   }
 }
 
-async function compose(
-  settings: Settings,
-  log: Logger,
-  clock: Clock,
-  atEnd: (close: () => unknown) => void,
-  stop: () => Promise<void>,
-): Promise<Gateway> {
+async function compose(settings: Settings, log: Logger, clock: Clock, { add: atEnd, close: closeAll }: Closers): Promise<Gateway> {
   await mkdir(settings.data, { recursive: true, mode: 0o700 })
   const unlock = takeServingLock(join(settings.data, 'serving.lock'))
   if (unlock === undefined)
     throw new CommandError('unavailable', `another letterlock serves ${settings.data}; stop it first, or set another \`data\` folder`)
-  atEnd(unlock)
+  atEnd('serving lock', unlock)
 
   const db = await openDatabase(settings)
-  atEnd(() => db.close())
+  atEnd('database', () => db.close())
   const keyring = await openKeyring(pathOf(settings.keys), clock)
-  atEnd(() => keyring.close())
+  atEnd('keyring', () => keyring.close())
   const spoolParts: SpoolParts = { db, blobs: openBlobs(pathOf(settings.blobs)), keyring, clock, settings }
   await rotateEpoch(spoolParts, { flowing: false })
   await sweepBlobs(spoolParts)
@@ -89,12 +81,12 @@ async function compose(
   await policies.ensureDefault()
 
   const sequencer = startSequencer(db, { failed: (error) => log.error({ err: error }, 'the audit chain could not be continued') })
-  atEnd(() => sequencer.stop())
+  atEnd('audit sequencer', () => sequencer.stop())
   const dkimKeys = openDkimKeys(pathOf(settings.keys), (text) => log.error(text))
   const tags = async () => policyTags((await policies.current()).policy)
   const destinations = createDestinations(settings, clock)
   const transport = signing(createTransport({ settings, db, clock, log, destinations }), { keys: dkimKeys, tags, settings, clock, log })
-  atEnd(() => transport.close())
+  atEnd('transport', () => transport.close())
   const parts = { settings, transport, spool, db, keyring, clock, log }
   const built = buildMethods(parts)
   const delivery = {
@@ -115,19 +107,19 @@ async function compose(
     room: destinations.room,
     deliver: (group, signal) => deliverGroup(delivery, group, signal),
   })
-  atEnd(() => worker.stop(0))
+  atEnd('delivery worker', () => worker.stop(0))
   spool.onWake(worker.wake)
 
   const vault = createVault(parts)
   const every = (interval: number, what: string, work: () => Promise<unknown>) => {
     const timer = setInterval(() => void work().catch((error) => log.error({ err: error }, `${what} failed`)), interval)
-    atEnd(() => clearInterval(timer))
+    atEnd(what, () => clearInterval(timer))
   }
   every(hour, 'rotating the epoch key', () => rotateEpoch(spoolParts, { flowing: true }))
   every(60_000, 'ending expired letters', () => vault.expire())
   if (settings['monitor.probes']) {
     const probes = startProbes({ settings, db, clock, log, policy: async () => (await policies.current()).policy })
-    atEnd(() => probes.stop())
+    atEnd('probes', () => probes.stop())
   }
   every(6 * hour, 'renewing MTA-STS policies', () => transport.refreshSts())
 
@@ -135,10 +127,10 @@ async function compose(
   const ready = () => notReady
   const portal = createPortal({ settings, vault, clock, log })
   const portalAt = await listening('portal.listen', () => portal.listen())
-  atEnd(() => portal.close())
+  atEnd('portal', () => portal.close())
   for (const key of ['admin.listen', 'metrics.listen'] as const) {
     const health = await listening(key, () => startHealth(settings[key], ready))
-    atEnd(() => health.close())
+    atEnd(key, () => health.close())
   }
 
   let certificate = await smtpCertificate(settings)
@@ -150,7 +142,7 @@ async function compose(
     log,
     certificate: () => certificate,
   })
-  atEnd(() => submission.close(0))
+  atEnd('submission', () => submission.close(0))
   const at = await listening('smtp.listen', () => submission.listen())
   notReady = undefined
   return {
@@ -164,10 +156,13 @@ async function compose(
     },
     stop: async (grace) => {
       notReady = 'stopping'
-      const end = clock() + grace
-      await submission.close(grace)
-      await worker.stop(Math.max(0, end - clock()))
-      await stop()
+      // By the monotonic clock: one that is set back while we stop must not lengthen the grace.
+      const end = performance.now() + grace
+      await submission.close(grace).catch((error: unknown) => log.error({ err: error }, 'closing submission failed'))
+      await worker
+        .stop(Math.max(0, end - performance.now()))
+        .catch((error: unknown) => log.error({ err: error }, 'the worker cannot be stopped'))
+      await closeAll()
     },
   }
 }

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
+import { within } from '../ops/within.ts'
 import { claimGroups, dropClaims, type Group, nextDue, renewClaim } from '../spool/claim.ts'
 import type { SpoolParts } from '../spool/parts.ts'
 import { Unexpected } from '../store/db.ts'
@@ -25,6 +26,8 @@ export type Worker = {
 
 /** How long to look away at the most, milliseconds: another process may have made something due. */
 const longestSleep = 5000
+/** How long a broken-off attempt may take to end, milliseconds. */
+const lastMoments = 5000
 const renewEvery = 60_000
 /** How long to look away when all places are taken, milliseconds. */
 const whenFull = 250
@@ -113,9 +116,11 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       stopping = true
       wake()
       await looping
-      const timer = setTimeout(() => breaking.abort(), grace)
-      await Promise.allSettled(active.values())
-      clearTimeout(timer)
+      const ended = Promise.allSettled(active.values())
+      if (await within(breaking.signal.aborted ? 0 : grace, ended)) return
+      breaking.abort()
+      if (await within(lastMoments, ended)) return
+      log.error({ attempts: active.size }, 'attempts that do not end are left alone: their claims lapse, and their mail stays')
     },
   }
 }

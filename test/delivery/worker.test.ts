@@ -76,7 +76,7 @@ async function start(hangs: (domain: string) => boolean, room = (_domain: string
     await worker.stop(1000)
     await parts.db.write(sql`DELETE FROM recipient`)
   }
-  return { attempted, until, stop }
+  return { attempted, until, stop, worker }
 }
 
 test('a group under way is not attempted a second time when the clock jumps past its claim', async () => {
@@ -131,5 +131,15 @@ test('one mail of a sender does not wait behind ten thousand of another', async 
   const { attempted, until, stop } = await start((domain) => domain.startsWith('mass'))
   await until(() => attempted.includes('shop.example'))
   assert.equal(attempted.includes('shop.example'), true)
+  await stop()
+})
+
+test('stopping has an end although an attempt does not hear that it is broken off', async () => {
+  await accept('a@deaf.example')
+  const { until, attempted, worker, stop } = await start((domain) => domain === 'deaf.example')
+  await until(() => attempted.length > 0)
+  const begun = performance.now()
+  await worker.stop(100)
+  assert.ok(performance.now() - begun < 8000)
   await stop()
 })
