@@ -24,13 +24,15 @@ export async function followUps(
   const endings = ended.filter(({ outcome }) => !isDamage(outcome)) // held: nothing has become of it yet
   const failed = endings.filter(({ outcome, recipient }) => outcome.kind === 'failed' && wants(recipient.notify, 'FAILURE'))
   const succeeded = endings.filter(
-    ({ outcome, recipient }) => outcome.kind === 'delivered' && recipient.notify.includes('SUCCESS') && !passedOn(outcome.evidence),
+    // A sealed letter is nowhere yet: its sender hears when the notice was accepted.
+    ({ outcome, recipient, answer }) =>
+      outcome.kind === 'delivered' && answer?.state === undefined && recipient.notify.includes('SUCCESS') && !passedOn(outcome.evidence),
   )
   const late = endings.filter((ending) => isLate(parts, group, ending))
   const letters = await letterStatements(parts, group, endings, late)
   const reports = await Promise.all([
     report(parts, group, 'failed', failed, header),
-    report(parts, group, 'delivered', succeeded, header),
+    report(parts, group, 'relayed', succeeded, header),
     report(parts, group, 'delayed', late, header),
   ])
   const noticed = new Set(late.map(({ recipient }) => recipient.id))
@@ -57,7 +59,7 @@ const isLate = ({ settings, clock }: DeliveryParts, { message }: Group, { outcom
 async function report(
   parts: DeliveryParts,
   group: Group,
-  kind: 'failed' | 'delivered' | 'delayed',
+  kind: 'failed' | 'relayed' | 'delayed',
   endings: readonly Planned[],
   header: Header,
 ): Promise<readonly Statement[]> {
@@ -74,11 +76,15 @@ async function report(
   })
 }
 
-const reported = ({ settings }: DeliveryParts, { message }: Group, { recipient, outcome, waits, stepSince }: Planned): Reported => ({
+const reported = (
+  { settings }: DeliveryParts,
+  { message }: Group,
+  { recipient, outcome, method, waits, stepSince }: Planned,
+): Reported => ({
   address: recipient.address,
   ...(recipient.orcpt !== undefined && { orcpt: recipient.orcpt }),
   status: outcome.kind === 'delivered' ? '2.0.0' : outcome.kind === 'failed' ? outcome.status : (outcome.status ?? '4.4.7'),
-  text: outcome.text,
+  text: outcome.kind === 'delivered' ? `${outcome.text} (method ${method})` : outcome.text,
   evidence: outcome.evidence,
   ...(outcome.kind === 'deferred' && {
     until: endOf({ retry: outcome.retry, waits, stepSince, acceptedAt: message.acceptedAt, lifetime: settings['retry.lifetime'] }),
@@ -108,12 +114,14 @@ async function letterStatements(
   if (message.kind === 'code') return codeSettled(message.id, result)
   if (message.kind !== 'notice') return []
   const statements = noticeSettled(result)
-  if (result.delivered) return statements
+  if (result.delivered)
+    return [...statements, ...(await reportNotice(parts, result.letter, 'delivered', { status: '2.0.0', text: result.text }))]
   return [...statements, ...(await reportNotice(parts, result.letter, 'failed', { status: '5.4.7', text: result.text }))]
 }
 
 const noticeWords = {
   failed: 'the notice of the letter could not be delivered, so the letter was destroyed',
+  delivered: 'a notice of the letter was delivered (method escrow)',
   delayed: 'the letter is sealed here, but the notice with its link could not be delivered yet',
 } as const
 
@@ -124,7 +132,7 @@ const noticeWords = {
 async function reportNotice(
   parts: DeliveryParts,
   letter: string,
-  kind: 'failed' | 'delayed',
+  kind: 'failed' | 'delayed' | 'delivered',
   { status, text, until }: Pick<Reported, 'status' | 'text' | 'until'>,
 ): Promise<readonly Statement[]> {
   const { db } = parts.spoolParts
@@ -136,11 +144,14 @@ async function reportNotice(
     envid: string | null
     address: string
     notify: string
+    expires_at: number
   }>(sql`
-    SELECT message.id, message.reverse_path, message.message_id, message.accepted_at, message.envid, letter.address, recipient.notify
+    SELECT message.id, message.reverse_path, message.message_id, message.accepted_at, message.envid, letter.address, letter.expires_at, recipient.notify
     FROM letter JOIN message ON message.id = letter.message JOIN recipient ON recipient.id = letter.recipient WHERE letter.id = ${letter} AND letter.state = 'waiting'`)
   if (about === undefined || about.reverse_path === '') return []
-  if (!wants(about.notify === '' ? [] : about.notify.split(','), kind === 'failed' ? 'FAILURE' : 'DELAY')) return []
+  const notify = about.notify === '' ? [] : about.notify.split(',')
+  if (kind === 'delivered' ? !notify.includes('SUCCESS') : !wants(notify, kind === 'failed' ? 'FAILURE' : 'DELAY')) return []
+  const kept = kind === 'delivered' ? `it is kept sealed until ${new Date(about.expires_at).toUTCString()}` : text
   return reportToSender(parts, {
     kind,
     message: {
@@ -151,7 +162,13 @@ async function reportNotice(
     },
     header: [{ name: 'Message-ID', value: about.message_id, raw: Buffer.from(`Message-ID: ${about.message_id}\r\n`) }],
     recipients: [
-      { address: about.address, status, text: `${noticeWords[kind]}: ${text}`, evidence: {}, ...(until !== undefined && { until }) },
+      {
+        address: about.address,
+        status,
+        text: `${noticeWords[kind]}${kind === 'delivered' ? ';' : ':'} ${kept}`,
+        evidence: {},
+        ...(until !== undefined && { until }),
+      },
     ],
     redactSubject: true,
   })

@@ -24,7 +24,8 @@ export type DsnRecipient = {
 }
 
 export type Dsn = {
-  readonly kind: 'failed' | 'delayed' | 'delivered'
+  /** `relayed`: RFC 3461 §5.2.2, handed to a next hop that will not report any further. */
+  readonly kind: 'failed' | 'delayed' | 'delivered' | 'relayed'
   /** Host name of ours: Reporting-MTA. */
   readonly reportingMta: string
   readonly from: Mailbox
@@ -70,18 +71,21 @@ const subjects = {
   failed: 'Your message could not be delivered',
   delayed: 'Your message is delayed',
   delivered: 'Your message was delivered',
+  relayed: 'Your message was passed on',
 } as const
 
 const openings = {
   failed: 'Your message could not be delivered to',
   delayed: 'Your message has not been delivered yet to',
   delivered: 'Your message was delivered to',
+  relayed: 'Your message was passed on to the mail server of',
 } as const
 
 const closings = {
   failed: 'Nothing further is tried. Correct the address or ask your administrator, then send it again.',
   delayed: 'You need not do anything: it is tried again by itself, and you are told if it fails in the end.',
   delivered: 'You get this report because a delivery receipt was asked for.',
+  relayed: 'You get this report because a delivery receipt was asked for; that server sends none, so nothing more is told.',
 } as const
 
 /** The part for people: its first paragraph says what, to whom, why, and what can be done. */
@@ -105,7 +109,7 @@ function words(dsn: Dsn): string {
 function remarks(kind: Dsn['kind'], { status, text, diagnostic, retryUntil }: DsnRecipient, several: boolean): string[] {
   return [
     ...(several ? [oneLine(text)] : []),
-    ...(kind === 'delivered' ? [] : [`In short: ${describeStatus(status)} (${status}).`]),
+    ...(kind === 'delivered' || kind === 'relayed' ? [] : [`In short: ${describeStatus(status)} (${status}).`]),
     ...(diagnostic === undefined ? [] : [`The other side said: ${oneLine(diagnostic)}`]),
     ...(retryUntil === undefined ? [] : [`It is tried until ${new Date(retryUntil).toUTCString()}.`]),
   ]

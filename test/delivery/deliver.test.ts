@@ -185,8 +185,8 @@ test('a doubt is remembered over other deferrals', async () => {
 })
 
 /** A letter whose notice waits in the queue. */
-async function acceptNotice(): Promise<void> {
-  const id = await accept([{ address: 'escrow@lab.example' }])
+async function acceptNotice(notify: EnvelopeRecipient['notify'] = []): Promise<void> {
+  const id = await accept([{ address: 'escrow@lab.example', notify }])
   world.answers.escrow = (ids) => new Map(ids.map((one) => [one, { outcome: delivered, state: 'letter-waiting' }]))
   await deliver()
   const notice = world.parts.spool.draft({
@@ -245,6 +245,8 @@ test('a success report asked for is written by us, unless the next hop took the 
   await deliver()
   const told = await reports()
   assert.deepEqual([told.length, told[0]?.includes('near@b.example')], [1, true])
+  assert.match(told[0] ?? '', /^Action: relayed\r\nStatus: 2\.0\.0\r$/m)
+  assert.match(told[0]?.replaceAll('=\r\n', '') ?? '', /taken \(method near\)/)
 })
 
 test('a report shows the subject only where the plan lets the message travel unencrypted', async () => {
@@ -398,4 +400,15 @@ test('a code mail is given up ten minutes after its lane ends: its reader has lo
   assert.equal((await stateOf('code@lab.example')).state, 'bounced')
   assert.equal((world.now - start) / 60_000, 7.75 + 10)
   assert.deepEqual(await reports(), [])
+})
+
+test('a success report for a letter is written when its notice was accepted, not when it was sealed', async () => {
+  await acceptNotice(['SUCCESS'])
+  assert.deepEqual(await reports(), [])
+  world.answers.notice = all(delivered)
+  await deliver()
+  const told = (await reports()).map((report) => report.replaceAll('=\r\n', ''))
+  assert.equal(told.length, 1)
+  assert.match(told[0] ?? '', /a notice of the letter was delivered \(method escrow\); it is kept sealed until /)
+  assert.match(told[0] ?? '', /^Action: delivered\r\nStatus: 2\.0\.0\r$/m)
 })
