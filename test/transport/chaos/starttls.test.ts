@@ -1,4 +1,4 @@
-/** The STARTTLS boundary under attack at every octet: nothing in clear, and always an answer. `LETTERLOCK_LONG=1` tries every kind at every octet. */
+/** The STARTTLS boundary under attack at every octet: nothing in clear, and always an answer. `LONG_TESTS=1` tries every kind at every octet. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { type Interference, outsideTls } from '../../world/chaos.ts'
@@ -6,7 +6,7 @@ import { selfSigned } from '../../world/index.ts'
 import { type Attempt, type Lines, leakOf, openLines } from './line.ts'
 import { elsewhere, type Lengths, placed, seeded, strip } from './plan.ts'
 
-const long = process.env.LETTERLOCK_LONG === '1'
+const long = process.env.LONG_TESTS === '1'
 const day = 86_400_000
 
 let newer: Lines
@@ -129,7 +129,8 @@ test('an impostor with any other certificate reads nothing but a goodbye', async
     const attempt = await newer.attempt({ kind: 'impostor', leaf })
     assert.equal(faultOf(attempt), undefined, told(attempt))
     assert.notEqual(attempt.outcome.kind, 'delivered', told(attempt))
-    assert.equal(sum(attempt.taps[0]?.read ?? []), 'QUIT\r\n'.length)
+    // The goodbye may still be on its way when the attempt has ended.
+    assert.ok(sum(attempt.taps[0]?.read ?? []) <= 'QUIT\r\n'.length, told(attempt))
   }
 })
 
