@@ -1,7 +1,7 @@
 /** Reads what explain needs of one message from the database. */
 import { parseAddress } from '../mail/address.ts'
 import type { Reason } from '../mail/outcome.ts'
-import type { Plan } from '../mail/plan.ts'
+import { readFrozen } from '../spool/frozen.ts'
 import { type Db, sql } from '../store/db.ts'
 import { type Explanation, explain } from './explain.ts'
 import { readRecords } from './record.ts'
@@ -80,6 +80,6 @@ function readRecipient({ address, state, plan, attempts, next_attempt_at, method
     proof,
     attempts,
     nextAttemptAt: state === 'waiting' ? next_attempt_at : null,
-    plan: plan === null ? null : (JSON.parse(plan) as { plan: Plan }).plan,
+    plan: plan === null ? null : (readFrozen(plan)?.plan ?? null),
   }
 }
