@@ -205,7 +205,10 @@ function outcomeOf({ settled, troubles, posture }: Run, id: string, circumstance
   const met = settled.get(id)
   const candidates = troubles.map(({ row, text, evidence }) => ({ row, text, ...evidence }))
   const more: Evidence = { ...postureEvidence(posture), ...(candidates.length > 0 && { candidates }) }
-  if (met?.settled.kind === 'accepted') return delivered(met, met.settled.reply, { ...more, ...testing(met, posture) })
+  if (met?.settled.kind === 'accepted') {
+    const mended: Evidence = met.settled.reencoded ? { reencoded: true } : {}
+    return delivered(met, met.settled.reply, { ...mended, ...more, ...testing(met, posture) })
+  }
   if (met?.settled.kind === 'refused')
     return verdict(withEvidence(met.settled.trouble, { ...sessionEvidence(met), ...more }), circumstances)
   const [first, ...others] = troubles

@@ -76,7 +76,8 @@ function settledWithin(stream: Duplex, deadline: number, begin: (done: () => voi
   })
 }
 
-function damaged(error: unknown): Stopped {
+/** Why our own content failed while it was read. */
+export function damaged(error: unknown): Extract<Sent, { kind: 'damaged' }> {
   const text = error instanceof Error ? error.message : String(error)
   if (error instanceof BareLineEnd)
     return { kind: 'damaged', row: 'content-damaged', text: `${text}, which would let one message pass as two` }

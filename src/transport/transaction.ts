@@ -1,8 +1,9 @@
 /** One message over one session: MAIL, RCPT …, DATA, the content and its final dot, with an answer for every recipient. */
 import type { Readable } from 'node:stream'
 import type { Envelope, Notify } from '../mail/envelope.ts'
-import { sendContent } from './content.ts'
+import { damaged, sendContent } from './content.ts'
 import type { Deadlines } from './deadlines.ts'
+import { reencoded } from './reencode.ts'
 import { type Reply, replyText, statusOf } from './reply.ts'
 import type { Session, SessionView } from './session.ts'
 import type { ChannelNeed } from './tls-need.ts'
@@ -21,8 +22,13 @@ export type Content<K extends ChannelNeed['kind']> = {
   readonly open: () => Readable
 }
 
-/** `accepted`: the next hop took responsibility. `refused`: said of this recipient or content; no other host is asked. */
-export type Settled = { readonly kind: 'accepted'; readonly reply: string } | { readonly kind: 'refused'; readonly trouble: Trouble }
+/**
+ * - accepted: the next hop took responsibility; `reencoded`: for a 7-bit rendering (reencode.ts).
+ * - refused: said of this recipient or content; no other host is asked.
+ */
+export type Settled =
+  | { readonly kind: 'accepted'; readonly reply: string; readonly reencoded?: true }
+  | { readonly kind: 'refused'; readonly trouble: Trouble }
 
 /**
  * `trouble` holds for the recipients that are not settled: another host may do better.
@@ -46,15 +52,15 @@ export async function transfer<K extends ChannelNeed['kind']>(
 ): Promise<Transferred> {
   if (session.carries !== content.need) throw new Error(`a ${session.carries} session was given ${content.need} content`)
   const settled = new Map<string, Settled>()
-  const unfit = whatIsMissing(session, content)
+  const fit = await fitted(session, content)
   // Nothing was said yet: the next message may have less to ask.
-  if (unfit) return { settled, trouble: unfit, connection: 'good' }
+  if (fit.kind === 'trouble') return { settled, trouble: fit.trouble, connection: 'good' }
   let connection: Transferred['connection'] = 'spent'
   let rest = content.recipients
   while (rest.length > 0) {
     const batch = rest.slice(0, mostRecipients)
-    const result = await transact(session, { ...content, recipients: batch }, deadlines)
-    for (const [id, one] of result.settled) settled.set(id, one)
+    const result = await transact(session, { ...fit.content, recipients: batch }, deadlines)
+    for (const [id, one] of result.settled) settled.set(id, one.kind === 'accepted' && fit.reencoded ? { ...one, reencoded: true } : one)
     connection = result.connection === 'silent' && settled.size > 0 ? 'spent' : (result.connection ?? 'spent')
     if (result.trouble) return { settled, trouble: result.trouble, connection }
     rest = rest.filter(({ id }) => !settled.has(id))
@@ -64,7 +70,29 @@ export async function transfer<K extends ChannelNeed['kind']>(
 
 type AnyContent = Content<ChannelNeed['kind']>
 
-/** What the server does not offer and the content needs. */
+type Fitted =
+  | { readonly kind: 'fit'; readonly content: AnyContent; readonly reencoded: boolean }
+  | { readonly kind: 'trouble'; readonly trouble: Trouble }
+
+/** The content as this server can take it: 8-bit content is encoded for one without 8BITMIME where nothing is lost by it (RFC 6152 §3). */
+async function fitted(session: SessionView, content: AnyContent): Promise<Fitted> {
+  const missing = whatIsMissing(session, content)
+  if (missing) return { kind: 'trouble', trouble: missing }
+  if (content.envelope.body !== '8bit' || session.keywords.has('8BITMIME')) return { kind: 'fit', content, reencoded: false }
+  const mended = await reencoded(content.open).catch(damaged)
+  if (mended.kind === 'damaged') return { kind: 'trouble', trouble: troubleOf(session, mended.row, mended.text) }
+  if (mended.kind === 'unmendable') {
+    const text = `${session.facts.candidate.host} does not take 8-bit content (8BITMIME), and it cannot be re-encoded: ${mended.why}`
+    return { kind: 'trouble', trouble: troubleOf(session, 'eightbit', text) }
+  }
+  const { size, open, changed } = mended
+  const seven = { ...content, size, open, envelope: { ...content.envelope, body: '7bit' as const } }
+  // It has grown.
+  const unfit = whatIsMissing(session, seven)
+  return unfit ? { kind: 'trouble', trouble: unfit } : { kind: 'fit', content: seven, reencoded: changed }
+}
+
+/** What the server does not offer and the content needs; 8BITMIME apart, which can be done without. */
 function whatIsMissing(session: SessionView, content: AnyContent): Trouble | undefined {
   const { keywords } = session
   const { host } = session.facts.candidate
@@ -73,8 +101,6 @@ function whatIsMissing(session: SessionView, content: AnyContent): Trouble | und
     return troubleOf(session, 'too-large', `${host} takes at most ${limit} octets, the message has ${content.size}`)
   if (needsUtf8(content) && !keywords.has('SMTPUTF8'))
     return troubleOf(session, 'smtputf8', `${host} does not take international addresses (SMTPUTF8)`)
-  if (content.envelope.body === '8bit' && !keywords.has('8BITMIME'))
-    return troubleOf(session, 'eightbit', `${host} does not take 8-bit content (8BITMIME)`)
   return undefined
 }
 
