@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, beforeEach, describe, test } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import type { Plan } from '../../src/mail/plan.ts'
 import { defaultSettings } from '../../src/ops/settings.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
@@ -35,6 +35,11 @@ beforeEach(async () => {
     blobs: openBlobs(join(data, 'blobs')),
     keyring: await openKeyring(join(data, 'keys'), clock),
   })
+})
+
+afterEach(async () => {
+  parts.keyring.close()
+  await parts.db.close()
 })
 
 async function accept(content: Buffer, addresses = ['a@lab.example']): Promise<string> {
