@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { after, before, beforeEach, test } from 'node:test'
+import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { pino } from 'pino'
 import { type DeliveryParts, deliverGroup } from '../../src/delivery/deliver.ts'
 import type { EnvelopeRecipient } from '../../src/mail/envelope.ts'
@@ -53,6 +53,11 @@ beforeEach(async () => {
       )) ?? assert.fail(`nobody asked for ${method}`),
   }
   world = Object.assign(time, { parts, spoolParts, answers })
+})
+
+afterEach(async () => {
+  world.spoolParts.keyring.close()
+  await world.spoolParts.db.close()
 })
 
 async function accept(recipients: readonly (Partial<EnvelopeRecipient> & { address: string })[]): Promise<string> {
