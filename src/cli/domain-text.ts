@@ -1,5 +1,6 @@
 /** Prints a check of a domain for people: the answer first, then each host in columns, then what to do. */
 import type { DomainCheck, HostCheck } from '../monitor/check.ts'
+import { type FellBack, fellBackDays, fellBackOften } from '../monitor/fall-backs.ts'
 import type { ProbeRow } from '../monitor/history.ts'
 import type { Posture } from '../monitor/posture.ts'
 import type { ProbeStep } from '../transport/probe.ts'
@@ -80,6 +81,13 @@ const letters: { readonly [P in Posture]: string } = {
   unreachable: '.',
   'no-mail': '-',
   unknown: '?',
+}
+
+/** `fell back 4 times in 7 days, last because certificate-expired`, with a sign before it where that is often; undefined: never. */
+export function fellBackText({ count, reason }: FellBack): string | undefined {
+  if (count === 0) return undefined
+  const times = `${count} time${count === 1 ? '' : 's'}`
+  return `${count >= fellBackOften ? '! ' : ''}fell back ${times} in ${fellBackDays} days, last because ${reason}`
 }
 
 /** A letter a probe, oldest first, with the meaning of those that occur. */

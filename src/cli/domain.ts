@@ -3,12 +3,13 @@ import type { Command } from 'commander'
 import { canonicalDomain } from '../mail/address.ts'
 import { methods } from '../methods/index.ts'
 import { checkDomain } from '../monitor/check-domain.ts'
-import { historyOf, lastCheck, listProbed, type ProbedDomain } from '../monitor/history.ts'
+import { type Standing, standings } from '../monitor/fall-backs.ts'
+import { historyOf, lastCheck } from '../monitor/history.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError, notAvailable } from '../ops/errors.ts'
 import { policyStore } from '../routing/store.ts'
 import { type Common, command } from './command.ts'
-import { checkText, stepLine, strip } from './domain-text.ts'
+import { checkText, fellBackText, stepLine, strip } from './domain-text.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
 
@@ -18,7 +19,11 @@ export function addDomainCommands(program: Command): void {
   command(domain, 'check <domain>', 'look now, step by step: how safe mail to this domain would be, and what they could repair').action(
     check,
   )
-  command(domain, 'list', 'every domain that is probed daily, because it was written to in the last 30 days').action(list)
+  command(
+    domain,
+    'list',
+    'every domain that is probed daily, because it was written to in the last 30 days, or that mail fell back for',
+  ).action(list)
   command(domain, 'show <domain>', 'one of them: its history and what the last probe saw').action(show)
   domain
     .command('report', { hidden: true })
@@ -54,12 +59,15 @@ function domainOf(given: string): string {
 
 async function list(options: Common): Promise<void> {
   await withDatabase(settingsOf(options), async (db) => {
-    const domains = await listProbed(db)
+    const domains = await standings(db, systemClock())
     if (options.json) return printJson({ domains })
-    const rows = domains.map((one) => [one.domain, standingWords(one), time(one.since), time(one.lastProbeAt), one.reason ?? '-'])
+    const rows = domains.map((one) => [
+      ...[one.domain, standingWords(one), time(one.since), time(one.lastProbeAt), one.reason ?? '-'],
+      fellBackText(one.fellBack) ?? '-',
+    ])
     print(
       table(
-        ['DOMAIN', 'POSTURE', 'SINCE', 'LAST PROBE', 'REASON'],
+        ['DOMAIN', 'POSTURE', 'SINCE', 'LAST PROBE', 'REASON', 'FALL-BACKS'],
         rows,
         'No domain is probed yet: the first probe comes within an hour of the first message to a domain, while the gateway serves.',
       ),
@@ -67,7 +75,7 @@ async function list(options: Common): Promise<void> {
   })
 }
 
-function standingWords({ posture, fallenFrom, lastPosture, lastProbeAt }: ProbedDomain): string {
+function standingWords({ posture, fallenFrom, lastPosture, lastProbeAt }: Standing): string {
   if (lastProbeAt === null) return 'not probed yet'
   const silent = lastPosture !== posture && lastPosture !== null ? `, last probe: ${lastPosture}` : ''
   if (posture === null) return lastPosture ?? 'unknown'
@@ -77,7 +85,7 @@ function standingWords({ posture, fallenFrom, lastPosture, lastProbeAt }: Probed
 async function show(given: string, options: Common): Promise<void> {
   const domain = domainOf(given)
   await withDatabase(settingsOf(options), async (db) => {
-    const [found] = await listProbed(db, domain)
+    const [found] = await standings(db, systemClock(), domain)
     if (found === undefined)
       throw new CommandError(
         'badData',
@@ -86,10 +94,12 @@ async function show(given: string, options: Common): Promise<void> {
     const [history, facts] = [await historyOf(db, domain), await lastCheck(db, domain)]
     if (options.json) return printJson({ ...found, history, facts: facts ?? null })
     const since = found.since === null ? '' : ` since ${time(found.since)}`
+    const fellBack = fellBackText(found.fellBack)
     print(
       [
         `${domain}: ${standingWords(found)}${since}`,
         `  last probe ${time(found.lastProbeAt)}, next after ${time(found.nextProbeAt)}`,
+        ...(fellBack === undefined ? [] : [`  ${fellBack}`]),
         ...(history.length > 0 ? [strip(history)] : []),
         ...(facts === undefined ? [] : ['', checkText(facts, `As seen on ${time(facts.at)}`)]),
       ].join('\n'),
