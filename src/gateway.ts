@@ -61,8 +61,7 @@ export async function startGateway(
 }
 
 async function compose(settings: Settings, log: Logger, clock: Clock, { add: atEnd, close: closeAll }: Closers): Promise<Gateway> {
-  await mkdir(settings.data, { recursive: true, mode: 0o700 })
-  const unlock = takeServingLock(join(settings.data, 'serving.lock'))
+  const unlock = await lockData(settings.data)
   if (unlock === undefined)
     throw new CommandError('unavailable', `another letterlock serves ${settings.data}; stop it first, or set another \`data\` folder`)
   atEnd('serving lock', unlock)
@@ -164,6 +163,20 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
         .catch((error: unknown) => log.error({ err: error }, 'the worker cannot be stopped'))
       await closeAll()
     },
+  }
+}
+
+/** Only one process serves a data folder. Throws CommandError where the folder cannot be made or written to. */
+async function lockData(folder: string): Promise<(() => void) | undefined> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    return takeServingLock(join(folder, 'serving.lock'))
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new CommandError(
+      'unavailable',
+      `the data folder ${folder} cannot be written to: ${why}; set another \`data\` folder, or give it to the user who runs this`,
+    )
   }
 }
 

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { type Command, Option } from 'commander'
 import { importKey, listKeys, removeKeys, type StoredKey, type Trust } from '../methods/pgp/keys.ts'
 import { systemClock } from '../ops/clock.ts'
-import { CommandError, notAvailable } from '../ops/errors.ts'
-import { actor, type Common, command } from './command.ts'
+import { CommandError } from '../ops/errors.ts'
+import { actor, type Common, command, later } from './command.ts'
 import { addDkimCommands } from './dkim.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
@@ -33,23 +33,19 @@ export function addKeyCommands(program: Command): void {
       print(table(['ADDRESS', 'FINGERPRINT', 'TRUST', 'EXPIRES'], rows, 'There are no keys; `letterlock keys pgp import FILE` adds one.'))
     }),
   )
-  command(pgp, 'remove <key>', 'remove a key by fingerprint or address').action((name: string, options: Common) =>
-    withDatabase(settingsOf(options), async (db) => {
-      const removed = await removeKeys(db, name, { actor: actor() })
-      if (removed.length === 0) throw new CommandError('badData', `there is no key ${name}; \`letterlock keys pgp list\` shows them`)
-      if (options.json) return printJson({ removed })
-      for (const fingerprint of removed) print(`removed ${fingerprint}`)
-    }),
-  )
+  command(pgp, 'remove <key>', 'remove a key by fingerprint or address')
+    .option('--dry-run', 'only say what would happen')
+    .action((name: string, options: Common & { dryRun?: boolean }) =>
+      withDatabase(settingsOf(options), async (db) => {
+        const { dryRun = false } = options
+        const removed = await removeKeys(db, name, { actor: actor(), dryRun })
+        if (removed.length === 0) throw new CommandError('badData', `there is no key ${name}; \`letterlock keys pgp list\` shows them`)
+        if (options.json) return printJson({ removed })
+        for (const fingerprint of removed) print(`${dryRun ? 'would remove' : 'removed'} ${fingerprint}`)
+      }),
+    )
   addDkimCommands(keys)
-  for (const noun of ['smime', 'spool'])
-    keys
-      .command(noun, { hidden: true })
-      .allowUnknownOption()
-      .argument('[rest...]')
-      .action(() => {
-        throw notAvailable(`keys ${noun}`)
-      })
+  for (const noun of ['smime', 'spool']) later(keys, noun)
 }
 
 async function importFile(file: string, options: ImportOptions): Promise<void> {

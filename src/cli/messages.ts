@@ -1,14 +1,14 @@
 /** The commands that tell what became of mail: message, letter, explain. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { findMessages, listLetters, listMessages, type MessageFilter, type MessageTrace, type RecipientTrace } from '../delivery/trace.ts'
-import { methods } from '../methods/index.ts'
+import { methodNames, methods } from '../methods/index.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { explanationText } from '../routing/explain-text.ts'
 import { readExplanations } from '../routing/explanations.ts'
 import { policyStore } from '../routing/store.ts'
 import type { Db } from '../store/db.ts'
-import { type Common, command } from './command.ts'
+import { type Common, command, later } from './command.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
 
@@ -18,12 +18,14 @@ export function addMessageCommands(program: Command): void {
   command(message, 'list', 'accepted messages, newest first')
     .option('--to <address>', 'recipient address or domain')
     .option('--from <address>', 'sender address or domain')
-    .option('--method <method>', 'only recipients served by this method')
+    .addOption(new Option('--method <method>', 'only recipients served by this method').choices([...methodNames]))
     .option('--reason <code>', 'only recipients with this reason code')
     .action((options: Common & MessageFilter) => withDatabase(settingsOf(options), (db) => list(db, options)))
   command(message, 'show <message>', 'one message and all its recipients; MESSAGE is our id or a Message-ID').action(
     (name: string, options: Common) => withDatabase(settingsOf(options), (db) => show(db, name, options)),
   )
+
+  for (const verb of ['recall', 'extend', 'resend']) later(message, verb)
 
   const letter = program.command('letter').description('sealed letters')
   command(letter, 'list', 'letters, newest first').action((options: Common) =>
@@ -97,7 +99,8 @@ async function explain(db: Db, name: string, { json, to }: Common & { to?: strin
     const recipients = messages.flatMap((message) => message.recipients.map((one) => one.to))
     throw new CommandError('badData', `${name} has no recipient ${to}; its recipients: ${recipients.join(', ')}`)
   }
-  if (json) return printJson(explanations.length === 1 ? explanations[0] : explanations)
+  // One shape whatever the number of recipients: that of the first, and all of them beside it where there are several.
+  if (json) return printJson({ ...explanations[0], ...(explanations.length > 1 && { all: explanations }) })
   print(explanations.map((explanation) => explanationText(explanation)).join('\n\n'))
 }
 

@@ -7,7 +7,7 @@ import { lint } from '../routing/lint.ts'
 import { parsePolicy } from '../routing/parse.ts'
 import { describeProblem, type Problem } from '../routing/problem.ts'
 import { policyStore, readPolicyFile } from '../routing/store.ts'
-import { actor, type Common, command } from './command.ts'
+import { actor, type Common, command, later } from './command.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { print, printJson, time } from './print.ts'
 
@@ -22,6 +22,7 @@ export function addPolicyCommands(program: Command): void {
   command(policy, 'show', 'print the policy in force')
     .option('--revision <n>', 'an older revision')
     .action((options: Common & { revision?: string }) => show(options))
+  for (const verb of ['diff', 'history', 'rollback', 'preview', 'simulate', 'test']) later(policy, verb)
 }
 
 async function check(file: string, { json }: Common): Promise<void> {

@@ -1,9 +1,13 @@
 /** The `letterlock` command: nouns and verbs, one place that turns errors into exit codes. */
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
-import { CommandError, exitCodes, notAvailable } from '../ops/errors.ts'
+import { CommandError, exitCodes } from '../ops/errors.ts'
+import { packageRoot } from '../ops/package-root.ts'
 import type { Settings } from '../ops/settings.ts'
 import { printedSettings } from '../ops/settings-print.ts'
-import { type Common, command } from './command.ts'
+import { type Common, command, commonLast, later } from './command.ts'
 import { addDomainCommands } from './domain.ts'
 import { addKeyCommands } from './keys.ts'
 import { addMessageCommands } from './messages.ts'
@@ -23,7 +27,7 @@ export type Servers = {
 /** Run one command line (without node and script). Resolves with the exit code of sysexits.h. */
 export async function runCommand(argv: readonly string[], servers: Servers): Promise<number> {
   try {
-    await buildProgram(servers).parseAsync(argv, { from: 'user' })
+    await buildProgram(servers).parseAsync(commonLast(argv), { from: 'user' })
     return exitCodes.ok
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
@@ -36,14 +40,13 @@ export async function runCommand(argv: readonly string[], servers: Servers): Pro
 function buildProgram(servers: Servers): Command {
   const program = new Command('letterlock')
     .description('A secure-send mail gateway: forced verified TLS, else PGP, else a sealed letter.')
+    .version(version())
     .exitOverride()
   program.showSuggestionAfterError().showHelpAfterError('(`letterlock --help` lists the commands)')
   command(program, 'serve', 'run the gateway').action((options: Common) => servers.serve(settingsOf(options)))
-  program
-    .command('demo')
-    .description('the gateway with a fake internet on this machine: partners of every manner and an inbox page')
+  command(program, 'demo', 'the gateway with a fake internet on this machine: partners of every manner and an inbox page')
     .option('--auto', 'send to all partners at once, without a press')
-    .option('--port <port>', 'port of the inbox page; the others follow it', Number)
+    .option('--port <port>', 'port of the inbox page, the others follow it; 0 takes free ones', Number)
     .action((options: { auto?: boolean; port?: number }) => servers.demo({ auto: options.auto === true, portBase: options.port }))
   addPolicyCommands(program)
   addMessageCommands(program)
@@ -57,19 +60,11 @@ function buildProgram(servers: Servers): Command {
     if (printed.kind === 'bad') throw new CommandError('settings', printed.text)
     options.json ? printJson({ settings: printed.rows }) : print(printed.text)
   })
-  for (const noun of later) addLater(program, noun)
+  for (const noun of laterNouns) later(program, noun)
   return program
 }
 
-/** Named by the product, not there yet: they say so instead of "unknown command". */
-const later = ['setup', 'doctor', 'evidence', 'audit', 'report', 'token', 'backup', 'restore']
+/** Named by the product, not there yet. */
+const laterNouns = ['setup', 'doctor', 'evidence', 'audit', 'report', 'token', 'backup', 'restore']
 
-function addLater(program: Command, noun: string): void {
-  program
-    .command(noun, { hidden: true })
-    .allowUnknownOption()
-    .argument('[rest...]')
-    .action(() => {
-      throw notAvailable(`letterlock ${noun}`)
-    })
-}
+const version = (): string => (JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version

@@ -6,7 +6,7 @@ import type { Command } from 'commander'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { createUsers, type Users } from '../submission/users.ts'
-import { actor, type Common, command } from './command.ts'
+import { actor, type Common, command, later } from './command.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
 
@@ -15,7 +15,10 @@ export function addUserCommands(program: Command): void {
   const user = program.command('user').description('who may submit with AUTH')
   command(user, 'add <name>', 'add a user, or set a new password; it is read from the terminal or from stdin, never from the command line')
     .option('--generate', 'make a password and print it once')
-    .action((name: string, options: Common & { generate?: boolean }) => withUsers(options, (users) => add(users, name, options)))
+    .option('--dry-run', 'only say what would happen')
+    .action((name: string, options: Common & { generate?: boolean; dryRun?: boolean }) =>
+      withUsers(options, (users) => add(users, name, options)),
+    )
   command(user, 'list', 'all users').action((options: Common) =>
     withUsers(options, async (users) => {
       const all = await users.list()
@@ -29,14 +32,22 @@ export function addUserCommands(program: Command): void {
       )
     }),
   )
-  command(user, 'disable <name>', 'no longer accept this user').action((name: string, options: Common) =>
-    withUsers(options, async (users) => {
-      const disabled = await users.disable(name, actor())
-      if (disabled.kind === 'unknown') throw new CommandError('badData', `there is no user ${name}; \`letterlock user list\` shows them`)
-      if (options.json) return printJson({ name, disabled: true })
-      print(`${name} is disabled`)
-    }),
-  )
+  command(user, 'disable <name>', 'no longer accept this user')
+    .option('--dry-run', 'only say what would happen')
+    .action((name: string, options: Common & { dryRun?: boolean }) =>
+      withUsers(options, async (users) => {
+        if (options.dryRun) {
+          const known = (await users.list()).some((one) => one.name === name && one.disabledAt === null)
+          if (!known) throw new CommandError('badData', `there is no user ${name}; \`letterlock user list\` shows them`)
+          return print(`would disable ${name}`)
+        }
+        const disabled = await users.disable(name, actor())
+        if (disabled.kind === 'unknown') throw new CommandError('badData', `there is no user ${name}; \`letterlock user list\` shows them`)
+        if (options.json) return printJson({ name, disabled: true })
+        print(`${name} is disabled`)
+      }),
+    )
+  later(user, 'link')
 }
 
 const withUsers = (options: Common, work: (users: Users) => Promise<void>): Promise<void> => {
@@ -44,7 +55,9 @@ const withUsers = (options: Common, work: (users: Users) => Promise<void>): Prom
   return withDatabase(settings, (db) => work(createUsers({ db, clock: systemClock, settings })))
 }
 
-async function add(users: Users, name: string, options: Common & { generate?: boolean }): Promise<void> {
+async function add(users: Users, name: string, options: Common & { generate?: boolean; dryRun?: boolean }): Promise<void> {
+  if (options.dryRun)
+    return print(`${(await users.list()).some((one) => one.name === name) ? 'would give a new password to' : 'would add'} ${name}`)
   const password = options.generate ? randomBytes(18).toString('base64url') : await readPassword()
   const added = await users.add(name, password, actor())
   if (added.kind === 'refused') throw new CommandError('badData', added.text)

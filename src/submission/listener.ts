@@ -88,4 +88,7 @@ async function signIn(
   }
 }
 
-const wrong: SMTPServerAuthenticationResponse = { responseCode: 535, message: 'User name or password is wrong; see letterlock user list' }
+const wrong: SMTPServerAuthenticationResponse = {
+  responseCode: 535,
+  message: 'User name or password is wrong; ask your mail administrator',
+}

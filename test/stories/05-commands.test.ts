@@ -110,3 +110,46 @@ test('settings print shows where each value comes from', async () => {
   )
   assert.ok(JSON.stringify(settings).includes('LETTERLOCK_SMTP_MAX_MESSAGE_SIZE'))
 })
+
+test('--config and --json stand anywhere, before the noun and after the verb', async () => {
+  const config = await file('other.yaml', `data: ${join(folder, 'other')}\nhostname: other.example.org\n`)
+  for (const args of [
+    ['--config', config, '--json', 'message', 'list'],
+    ['message', `--config=${config}`, 'list', '--json'],
+    ['message', 'list', '--json', '--config', config],
+  ]) {
+    const ran = await letterlock(args)
+    assert.deepEqual([ran.code, ran.err], [0, ''], args.join(' '))
+    assert.deepEqual(JSON.parse(ran.out), { messages: [] })
+  }
+})
+
+test('what comes later says so, noun or verb, and a typo is still a typo', async () => {
+  for (const args of [
+    ['policy', 'history'],
+    ['policy', 'simulate', 'x.yaml', '--since', '30d'],
+    ['message', 'recall', 'x'],
+    ['user', 'link', 'x'],
+    ['keys', 'spool', 'rotate'],
+  ]) {
+    const ran = await letterlock(args)
+    assert.equal(ran.code, 69, args.join(' '))
+    assert.match(ran.err, /not available in this version/)
+  }
+  assert.equal((await letterlock(['policy', 'histroy'])).code, 64)
+  assert.equal((await letterlock(['message', 'list', '--method', 'pigeon'])).code, 64)
+})
+
+test('a dry run of a change changes nothing', async () => {
+  assert.match((await letterlock(['user', 'add', 'ghost', '--dry-run'])).out, /would add ghost/)
+  const { users } = JSON.parse((await letterlock(['user', 'list', '--json'])).out) as { users: { name: string }[] }
+  assert.ok(users.every(({ name }) => name !== 'ghost'))
+  assert.equal((await letterlock(['user', 'disable', 'nobody', '--dry-run'])).code, 65)
+})
+
+test('a data folder that cannot be one is a sentence, not a stack', async () => {
+  const ran = await letterlock(['serve'], { env: { LETTERLOCK_DATA: join(folder, 'typo.yaml', 'data') } })
+  assert.equal(ran.code, 69)
+  assert.match(ran.err, /^letterlock: .*typo\.yaml/)
+  assert.doesNotMatch(ran.err, /\n\s+at /)
+})

@@ -68,7 +68,7 @@ export async function listKeys(db: Db): Promise<StoredKey[]> {
 }
 
 /** Remove by fingerprint (spaces and case do not matter) or by address; returns the fingerprints removed, maybe none. */
-export async function removeKeys(db: Db, which: string, { now = systemClock(), actor = 'cli' } = {}): Promise<string[]> {
+export async function removeKeys(db: Db, which: string, { now = systemClock(), actor = 'cli', dryRun = false } = {}): Promise<string[]> {
   const fingerprint = which.replace(/\s+/g, '').replace(/^0x/i, '').toUpperCase()
   const address = parseAddress(which.trim())?.toLowerCase() ?? ''
   const keys = (await listKeys(db)).filter((key) => key.fingerprint === fingerprint || key.address === address)
@@ -76,7 +76,7 @@ export async function removeKeys(db: Db, which: string, { now = systemClock(), a
     sql`DELETE FROM pgp_key WHERE address = ${key.address} AND fingerprint = ${key.fingerprint}`,
     entry(now, { actor, action: 'key.removed', object: key.address, detail: { fingerprint: key.fingerprint } }),
   ])
-  if (statements.length > 0) await db.write(...statements)
+  if (statements.length > 0 && !dryRun) await db.write(...statements)
   return [...new Set(keys.map((key) => key.fingerprint))]
 }
 
