@@ -54,8 +54,8 @@ export type FakeDns = {
 
 const rcodes = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 } as const
 
-/** Listen on `host` (default 127.0.0.1), the same free port for both protocols. Keys of `zone` are names, any case. */
-export async function startFakeDns(zone: { readonly [name: string]: FakeName } = {}, host = '127.0.0.1'): Promise<FakeDns> {
+/** Listen on `host` (default 127.0.0.1), the same port for both protocols (0: a free one). Keys of `zone` are names, any case. */
+export async function startFakeDns(zone: { readonly [name: string]: FakeName } = {}, host = '127.0.0.1', wanted = 0): Promise<FakeDns> {
   const names = new Map(Object.entries(zone).map(([name, entry]) => [canonical(name), entry]))
   const queries: FakeQuery[] = []
   let open = true
@@ -70,7 +70,7 @@ export async function startFakeDns(zone: { readonly [name: string]: FakeName } =
     const reply = encodeReply(query, question, names, special, over)
     setTimeout(() => open && send(reply), special?.delay ?? 0)
   }
-  const { udp, tcp, port, sockets } = await listen(host, answer)
+  const { udp, tcp, port, sockets } = await listen(host, wanted, answer)
   return {
     address: `${host}:${port}`,
     queries,
@@ -164,11 +164,11 @@ const soa = (name: string): codec.Answer => ({
 
 type Answering = (bytes: Buffer, over: 'udp' | 'tcp', send: (reply: Buffer) => void) => void
 
-async function listen(host: string, answer: Answering) {
+async function listen(host: string, wanted: number, answer: Answering) {
   for (let attempt = 0; ; attempt++) {
     const sockets = new Set<Socket>()
     const tcp = createServer((socket) => serveTcp(socket, answer, sockets))
-    await new Promise<void>((done, fail) => tcp.once('error', fail).listen(0, host, done))
+    await new Promise<void>((done, fail) => tcp.once('error', fail).listen(wanted, host, done))
     const port = (tcp.address() as { port: number }).port
     const udp = createSocket(host.includes(':') ? 'udp6' : 'udp4')
     udp.on('message', (bytes, from) => answer(bytes, 'udp', (reply) => udp.send(reply, from.port, from.address, () => undefined)))

@@ -15,4 +15,6 @@ const packages: { readonly [command: string]: string } = {
   gpg: 'gnupg',
   dkimverify: 'python3-dkim python3-nacl',
   'ldns-signzone': 'ldnsutils',
+  'mta-sts-daemon': 'postfix-mta-sts-resolver',
+  ip: 'iproute2',
 }
