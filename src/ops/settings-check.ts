@@ -60,7 +60,10 @@ export function crossCheck(settings: Settings): readonly Problem[] {
   for (const key of ['retry.schedule', 'retry.code'] as const)
     if (settings[key].length === 0 || settings[key].some((pause) => pause <= 0))
       refuse(key, 'needs at least one pause, each longer than 0s')
-  for (const key of ['smtp.maxRecipients', 'smtp.maxMessageSize', 'limits.connections', 'limits.deliveries', 'delivery.port'] as const)
+  for (const key of [
+    ...(['smtp.maxRecipients', 'smtp.maxMessageSize', 'delivery.port'] as const),
+    ...(['limits.connections', 'limits.deliveries', 'limits.connectionsPerAddress'] as const),
+  ])
     if (settings[key] === 0) refuse(key, 'must be more than 0')
   return problems
 }

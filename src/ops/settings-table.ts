@@ -189,6 +189,11 @@ export const table = {
     'Larger messages are not encrypted with PGP: the ciphertext is held in memory while it is sent.',
   ),
   'limits.deliveries': now('20', kind.count, 'Attempts at once.'),
+  'limits.connectionsPerAddress': now(
+    '20',
+    kind.count,
+    'Connections at once to one IP address of a mail host, whatever domains are behind it.',
+  ),
   'limits.codePerMinute': now('1', kind.count, 'Code mails per minute to one address.'),
   'limits.codePerHour': now('5', kind.count, 'Code mails per hour to one address.'),
   'limits.portalFailures': now(

@@ -8,6 +8,7 @@ import type { Deadlines } from './deadlines.ts'
 import type { Destinations } from './destinations.ts'
 import type { Resolver } from './dns.ts'
 import { type Candidate, type NextHop, nextHop, routeOf } from './next-hop.ts'
+import type { Place } from './places.ts'
 import { carry, type Pool } from './pool.ts'
 import {
   failsTesting,
@@ -21,7 +22,7 @@ import {
   seenStanding,
   stsAt,
 } from './posture.ts'
-import { channelEvidence, type Opened, openSession, type SessionParts, type SessionView } from './session.ts'
+import { channelEvidence, type Manner, type Opened, openSession, type SessionParts, type SessionView } from './session.ts'
 import { type Aim, boundByDane, type ChannelNeed, channelNeed, handshakeMinimum, hopeless, hopelessAt, mayBeClear } from './tls-need.ts'
 import type { Settled } from './transaction.ts'
 import type { Shipment } from './transport.ts'
@@ -135,14 +136,14 @@ async function tryHosts<N extends ChannelNeed>(
     const dane = hop.dane.get(candidate.host)
     const word = stsAt(candidate.host, posture, dane)
     const where = { domain, posture, dane }
-    const aim = { ...sessions, dane, sts: word.kind === 'bound' }
+    const aim = { ...sessions, dane, sts: word.kind === 'bound', tlsFailed: troubles.some(isTlsTrouble) }
     const refused = word.kind === 'skip' ? word.trouble : tooLow(hopelessAt(need, candidate.host, aim), candidate)
     if (refused) {
       troubles.push(refused)
       seen.push(...seenFailing(refused, where))
       continue
     }
-    const open = () => openSomehow(candidate, need, i === hop.candidates.length - 1, aim)
+    const open = (place: Place) => openSomehow(candidate, need, { last: i === hop.candidates.length - 1, place }, aim)
     const carried = await carry({ ...shipment, need: need.kind, recipients: rest }, candidate, need, aim, open, { ...parts, signal })
     if (carried.kind === 'trouble') {
       const published = boundByDane(carried.trouble.row, aim)
@@ -187,10 +188,10 @@ const sessionParts = ({ settings, deadlines, clock }: AttemptParts, trust: Trust
 async function openSomehow<N extends ChannelNeed>(
   candidate: Candidate,
   need: N,
-  last: boolean,
+  how: Pick<Manner, 'last' | 'place'>,
   parts: Sessions,
 ): Promise<Opened<N['kind']>> {
-  const manner = { ...parts, last, clear: false, reduced: false }
+  const manner = { ...parts, ...how, clear: false, reduced: false }
   let opened = await openSession<N>(candidate, need, manner, parts)
   if (opened.kind === 'trouble' && opened.trouble.row === 'no-shared-tls' && parts.minimum === 'TLSv1.2') {
     opened = await openSession<N>(candidate, need, { ...manner, reduced: true }, parts)

@@ -3,31 +3,83 @@ import { isIPv6 } from 'node:net'
 import type { Clock } from '../ops/clock.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Candidate } from './next-hop.ts'
+import { createPlaces, type Place } from './places.ts'
 import { type Connection, cutInTime, type Opened, type Session, sayGoodbye, sessionOver } from './session.ts'
 import type { Aim, ChannelNeed } from './tls-need.ts'
 import { type Content, type Transferred, transfer } from './transaction.ts'
 import type { Trouble } from './trouble.ts'
 
 export type Pool = {
-  /** A kept connection that is good enough for this need, judged now by what was seen at its opening; undefined: open another. */
-  readonly take: <N extends ChannelNeed>(candidate: Candidate, need: N, manner: Aim, signal: AbortSignal) => Session<N['kind']> | undefined
+  /**
+   * A kept connection that is good enough for this need, judged now by what was seen at its opening; else a place for a new one. Where the
+   * address has as many connections as it gets, it waits for either, until the signal.
+   */
+  readonly take: <N extends ChannelNeed>(candidate: Candidate, need: N, aim: Aim, signal: AbortSignal) => Promise<Taken<N['kind']>>
+  /** A place for a new connection, in turn; undefined: stopped. */
+  readonly place: (candidate: Candidate, signal: AbortSignal) => Promise<Place | undefined>
   /** Keep it for the next message when it is `good`, else say goodbye. */
   readonly give: (connection: Connection, state: Transferred['connection']) => void
   /** Say goodbye to all; from now on nothing is kept. */
   readonly close: () => void
 }
 
-export type PoolParts = { readonly sources: readonly string[]; readonly deadlines: Deadlines; readonly clock: Clock }
+export type Taken<K extends ChannelNeed['kind']> =
+  | { readonly kind: 'kept'; readonly session: Session<K> }
+  | { readonly kind: 'place'; readonly place: Place }
+  | { readonly kind: 'stopped' }
+
+/** `perAddress`: connections at once to one IP address, kept ones included. */
+export type PoolParts = {
+  readonly sources: readonly string[]
+  readonly deadlines: Deadlines
+  readonly clock: Clock
+  readonly perAddress: number
+}
 
 /** Kept at once, all hosts together: each costs us and its host a socket. */
 const mostKept = 100
 
 /** A pool; what it keeps is cut after `deadlines.idle` milliseconds, and not used again past `deadlines.reuse`. */
-export function createPool({ sources, deadlines, clock }: PoolParts): Pool {
+export function createPool({ sources, deadlines, clock, perAddress }: PoolParts): Pool {
+  const places = createPlaces(perAddress)
   const kept = new Map<Connection, { readonly key: string; readonly drop: () => void }>()
   let closed = false
 
-  const take: Pool['take'] = (candidate, need, aim, signal) => {
+  const take: Pool['take'] = async (candidate, need, aim, signal) => {
+    for (let first = false; ; first = true) {
+      const session = findKept(candidate, need, aim, signal)
+      if (session) return { kind: 'kept', session }
+      makeRoom(candidate.address)
+      const granted = await places.take(candidate.address, signal, first)
+      if (granted === 'stopped') return { kind: 'stopped' }
+      if (granted !== 'look') return { kind: 'place', place: granted }
+    }
+  }
+
+  const place: Pool['place'] = async ({ address }, signal) => {
+    for (let first = false; ; first = true) {
+      makeRoom(address)
+      const granted = await places.take(address, signal, first)
+      if (granted === 'stopped') return undefined
+      if (granted !== 'look') return granted
+    }
+  }
+
+  /** At a full address a connection that nobody uses is in the way of one that somebody needs. */
+  const makeRoom = (address: string) => {
+    if (!places.isFull(address)) return
+    const idle = [...kept.keys()].find(({ candidate }) => candidate.address === address)
+    if (idle === undefined) return
+    forget(idle)
+    sayGoodbye(idle.wire, deadlines.quit, true)
+  }
+
+  const findKept = <N extends ChannelNeed>(
+    candidate: Candidate,
+    need: N,
+    aim: Aim,
+    signal: AbortSignal,
+  ): Session<N['kind']> | undefined => {
     const keys = sourcesFor(candidate, sources).map((source) => keyOf(source, candidate))
     for (const [connection, { key }] of kept) {
       if (!keys.includes(key) || !isFresh(connection)) continue
@@ -63,10 +115,12 @@ export function createPool({ sources, deadlines, clock }: PoolParts): Pool {
     }
     const source = sources.length > 0 ? (wire.raw.localAddress ?? '') : ''
     kept.set(connection, { key: keyOf(source, connection.candidate), drop })
+    places.offer(connection.candidate.address)
   }
 
   return {
     take,
+    place,
     give,
     close: () => {
       closed = true
@@ -105,15 +159,17 @@ export async function carry<N extends ChannelNeed>(
   candidate: Candidate,
   need: N,
   aim: Aim,
-  open: () => Promise<Opened<N['kind']>>,
+  open: (place: Place) => Promise<Opened<N['kind']>>,
   { pool, deadlines, clock, signal }: CarryParts,
 ): Promise<Carried<N['kind']>> {
-  const kept = pool.take(candidate, need, aim, signal)
-  if (kept !== undefined) {
-    const carried = await over(kept)
+  const taken = await pool.take(candidate, need, aim, signal)
+  if (taken.kind === 'kept') {
+    const carried = await over(taken.session)
     if (carried.done.connection !== 'silent') return carried
   }
-  const opened = await open()
+  const place = taken.kind === 'place' ? taken.place : await pool.place(candidate, signal)
+  if (place === undefined) return { kind: 'trouble', trouble: stoppedAt(candidate) }
+  const opened = await open(place).finally(place.leave)
   return opened.kind === 'trouble' ? opened : over(opened.session)
 
   async function over(session: Session<N['kind']>) {
@@ -123,3 +179,9 @@ export async function carry<N extends ChannelNeed>(
     return { kind: 'carried' as const, session, done, ms: clock() - started }
   }
 }
+
+const stoppedAt = (candidate: Candidate): Trouble => ({
+  row: 'unreachable',
+  text: `${candidate.host} (${candidate.address}:${candidate.port}): the attempt was stopped`,
+  evidence: { ...candidate },
+})

@@ -5,6 +5,7 @@ import { readPeer } from './certificate.ts'
 import type { Deadlines } from './deadlines.ts'
 import { openSocket, shakeHands } from './handshake.ts'
 import type { Candidate } from './next-hop.ts'
+import type { Place } from './places.ts'
 import { type Reply, replyText, statusOf } from './reply.ts'
 import { type Aim, type Channel, type ChannelNeed, judgeChannel, mayBeClear } from './tls-need.ts'
 import type { Row, Trouble } from './trouble.ts'
@@ -107,6 +108,8 @@ export type Manner = Aim & {
   readonly clear: boolean
   /** A ClientHello for old servers. */
   readonly reduced: boolean
+  /** Where its connection counts; one at a time. */
+  readonly place: Place
 }
 
 /** Connect and raise the channel as far as the need asks. Never rejects; on trouble nothing but EHLO, STARTTLS and QUIT was said in clear. */
@@ -117,9 +120,11 @@ export async function openSession<N extends ChannelNeed>(
   parts: SessionParts,
 ): Promise<Opened<N['kind']>> {
   const { deadlines, signal } = parts
+  await manner.place.empty()
   const connected = await openSocket(candidate, { sources: parts.sources, deadline: deadlines.connect, signal })
   if (connected.kind === 'unreachable') return trouble(candidate, { row: 'unreachable', text: connected.text })
   const raw = connected.socket
+  manner.place.hold(raw)
   const release = cutInTime(raw, signal, deadlines.whole)
   const clear = createWire(raw, raw)
   const stop = (stopped: Stop): Opened<N['kind']> => {

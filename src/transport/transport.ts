@@ -94,7 +94,10 @@ export function createTransport({ settings, db, clock, log, deadlines = {}, reso
   }
   const limits = { ...usualDeadlines, ...deadlines }
   const destinations = more.destinations ?? createDestinations(settings, clock)
-  const pool = createPool({ sources: settings['delivery.sourceAddresses'], deadlines: limits, clock })
+  const pool = createPool({
+    ...{ sources: settings['delivery.sourceAddresses'], deadlines: limits, clock },
+    perAddress: settings['limits.connectionsPerAddress'],
+  })
   const sts = createStsCache({ settings, db, clock, resolver: dns, trust: trusted, port: more.stsPort })
   const postures = createPostures({ db, clock, log, settings, sts })
   const parts = { settings, clock, log, resolver: dns, trust: trusted, deadlines: limits, pool, destinations, postures }
