@@ -105,7 +105,7 @@ function askFor(host: string, secure: TLSSocket, signal: AbortSignal): Promise<S
     const asked = request({
       host,
       path: '/.well-known/mta-sts.txt',
-      headers: { Host: host, 'User-Agent': 'Letterlock', Accept: 'text/plain', Connection: 'close' },
+      headers: { Host: host, 'User-Agent': 'Letterlock', Accept: 'text/plain', 'Accept-Encoding': 'identity', Connection: 'close' },
       createConnection: () => secure as Socket,
       maxHeaderSize: 16 * 1024,
     })
