@@ -6,6 +6,7 @@ import { within } from '../ops/within.ts'
 import { claimGroups, dropClaims, type Group, nextDue, renewClaim } from '../spool/claim.ts'
 import type { SpoolParts } from '../spool/parts.ts'
 import { Unexpected } from '../store/db.ts'
+import { sharedRoutes } from '../transport/destinations.ts'
 
 export type WorkerParts = {
   readonly spoolParts: SpoolParts
@@ -86,13 +87,15 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
 
   const room = (domain: string) => Math.max(1, Math.min(parts.room(domain), Math.floor(mostOfPlaces * settings['limits.deliveries'])))
 
+  const sharing = sharedRoutes(settings)
+
   /** Code mail has places of its own: a reader waits for it. Returns how many groups were begun. */
   const claimSome = async (): Promise<number> => {
     const most = settings['limits.deliveries']
     const codes = await claimGroups(spoolParts, most + codePlaces - active.size, { underway: underway(), codesOnly: true })
     codes.forEach(run)
     const places = most - active.size
-    const groups = places > 0 ? await claimGroups(spoolParts, places, { underway: underway(), room }) : []
+    const groups = places > 0 ? await claimGroups(spoolParts, places, { underway: underway(), room, sharing }) : []
     groups.forEach(run)
     return codes.length + groups.length
   }

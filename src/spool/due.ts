@@ -11,27 +11,54 @@ export type Wanted = {
    * slept.
    */
   readonly underway?: readonly DueGroup[]
-  /** How many groups of a domain at most, those under way included: a host that is slow must not hold up all mail. */
+  /** How many groups of a domain, and of those it shares a route with, at most, those under way included: a slow host must not hold up all mail. */
   readonly room?: (domain: string) => number
+  /** Which domains count as one for `room`; absent: each for itself. */
+  readonly sharing?: Sharing
   /** Code mail only: its readers sit and wait. */
   readonly codesOnly?: boolean
 }
 
+/** Domains that mail goes to by one route. */
+export type Sharing = {
+  /** The name of what the domain shares; its own where it shares nothing. */
+  readonly nameOf: (domain: string) => string
+  /** The domains with a route of their own. */
+  readonly named: readonly string[]
+  /** The name that all other domains have, where one route takes everything. */
+  readonly rest: string | undefined
+}
+
+const sharingNothing: Sharing = { nameOf: (domain) => domain, named: [], rest: undefined }
+
 /** Up to `limit` groups that are due at `now`, in the order in which they should be begun. */
 export async function dueGroups(db: Db, now: number, limit: number, wanted: Wanted): Promise<DueGroup[]> {
-  const { underway = [], room = () => Number.POSITIVE_INFINITY, codesOnly = false } = wanted
-  const full = [...counted(underway.map(({ domain }) => domain))]
-    .filter(([domain, count]) => count >= room(domain))
-    .map(([domain]) => domain)
+  const { underway = [], room = () => Number.POSITIVE_INFINITY, sharing = sharingNothing, codesOnly = false } = wanted
+  const counts = counted(underway.map(({ domain }) => sharing.nameOf(domain)))
+  const begun = new Set([...underway.map(({ domain }) => domain), ...sharing.named])
+  const isFull = (domain: string) => countOf(counts, sharing.nameOf(domain)) >= room(domain)
+  const full = [...begun].filter(isFull)
+  // A smarthost that is full leaves only the domains that do not go there.
+  const only = underway.some(({ domain }) => sharing.nameOf(domain) === sharing.rest && isFull(domain))
+    ? sharing.named.filter((domain) => !isFull(domain))
+    : undefined
+  if (only?.length === 0) return []
   // Some of what is found may be under way or meet a domain that has just become full.
-  const found = await db.read<DueGroup>(dueStatement(now, 4 * limit + underway.length, full, codesOnly))
+  const found = await db.read<DueGroup>(dueStatement(now, 4 * limit + underway.length, only ? { only } : { full }, codesOnly))
   const free = found.filter((group) => !underway.some((one) => one.message === group.message && one.domain === group.domain))
-  return inTurn(free, limit, underway, room)
+  return inTurn(free, limit, underway, { room, sharing })
 }
 
 /** Each sender's mail in turns over its domains, the senders side by side: whoever sends one mail never waits for ten thousand of another. */
-function dueStatement(now: number, most: number, full: readonly string[], codesOnly: boolean): Statement {
-  const others = full.length === 0 ? '' : `AND domain NOT IN (${full.map((_, i) => `$${i + 3}`).join(', ')})`
+function dueStatement(
+  now: number,
+  most: number,
+  which: { readonly full: readonly string[] } | { readonly only: readonly string[] },
+  codesOnly: boolean,
+): Statement {
+  const listed = 'only' in which ? which.only : which.full
+  const places = listed.map((_, i) => `$${i + 3}`).join(', ')
+  const others = listed.length === 0 ? '' : `AND domain ${'only' in which ? 'IN' : 'NOT IN'} (${places})`
   const text = `
     SELECT message, domain, sender FROM (
       SELECT message, domain, sender, due, ROW_NUMBER() OVER (PARTITION BY sender ORDER BY place, due) AS turn FROM (
@@ -41,19 +68,25 @@ function dueStatement(now: number, most: number, full: readonly string[], codesO
           WHERE state = 'waiting' AND next_attempt_at <= $1 AND claimed_until <= $1 ${codesOnly ? "AND message.kind = 'code'" : ''} ${others}
           GROUP BY recipient.message, recipient.domain, message.header_from) AS due_groups) AS placed) AS turns
     ORDER BY turn, due LIMIT $2`
-  return { text, values: [now, most, ...full] }
+  return { text, values: [now, most, ...listed] }
 }
 
 /** Whoever has the least under way comes first: of the senders, then of the domains; then in the order found. */
-function inTurn(found: readonly DueGroup[], limit: number, underway: readonly DueGroup[], room: (domain: string) => number): DueGroup[] {
+function inTurn(
+  found: readonly DueGroup[],
+  limit: number,
+  underway: readonly DueGroup[],
+  { room, sharing: { nameOf } }: Required<Pick<Wanted, 'room' | 'sharing'>>,
+): DueGroup[] {
   const senders = counted(underway.map(({ sender }) => sender))
   const domains = counted(underway.map(({ domain }) => domain))
+  const shared = counted(underway.map(({ domain }) => nameOf(domain)))
   const chosen: DueGroup[] = []
   const left = new Set(found)
   while (chosen.length < limit) {
     let best: DueGroup | undefined
     for (const group of left) {
-      if (countOf(domains, group.domain) >= room(group.domain)) left.delete(group)
+      if (countOf(shared, nameOf(group.domain)) >= room(group.domain)) left.delete(group)
       else if (best === undefined || isBefore(group, best)) best = group
     }
     if (best === undefined) break
@@ -61,6 +94,7 @@ function inTurn(found: readonly DueGroup[], limit: number, underway: readonly Du
     chosen.push(best)
     senders.set(best.sender, countOf(senders, best.sender) + 1)
     domains.set(best.domain, countOf(domains, best.domain) + 1)
+    shared.set(nameOf(best.domain), countOf(shared, nameOf(best.domain)) + 1)
   }
   return chosen
 

@@ -1,6 +1,7 @@
 /** What is known of each destination just now: whether it is down, and how many attempts at once it takes. */
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
+import type { Sharing } from '../spool/due.ts'
 import { routeOf } from './next-hop.ts'
 import type { Settled } from './transaction.ts'
 import type { Row, Trouble } from './trouble.ts'
@@ -29,11 +30,7 @@ const mostKnown = 10_000
 /** An empty memory: every destination is up. It lives as long as the process. */
 export function createDestinations(settings: Pick<Settings, 'delivery.routes' | 'retry.schedule'>, clock: Clock): Destinations {
   const known = new Map<string, Known>()
-  const keyOf = (domain: string): string => {
-    const route = routeOf(domain, settings)
-    // A route's name cannot be mistaken for a domain: it has a blank in it.
-    return route === undefined ? domain : `route ${route.host} ${route.port}`
-  }
+  const { nameOf: keyOf } = sharedRoutes(settings)
   // A mail that is due again by the schedule (±20 %) is to be tried in earnest, not put off for another round.
   const downFor = Math.min(longestDown, 0.8 * (settings['retry.schedule'][0] ?? longestDown))
 
@@ -53,6 +50,18 @@ export function createDestinations(settings: Pick<Settings, 'delivery.routes' | 
       const [oldest] = known.keys()
       if (known.size > mostKnown && oldest !== undefined) known.delete(oldest)
     },
+  }
+}
+
+/** What domains share a destination: those with the same route. */
+export function sharedRoutes(settings: Pick<Settings, 'delivery.routes'>): Sharing {
+  const routes = settings['delivery.routes']
+  // A route's name cannot be mistaken for a domain: it has a blank in it.
+  const nameOfRoute = (route: (typeof routes)[string] | undefined) => route && `route ${route.host} ${route.port}`
+  return {
+    nameOf: (domain) => nameOfRoute(routeOf(domain, settings)) ?? domain,
+    named: Object.keys(routes).filter((domain) => domain !== '*'),
+    rest: nameOfRoute(routes['*']),
   }
 }
 

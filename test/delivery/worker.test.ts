@@ -54,7 +54,7 @@ async function accept(address: string, sender = 's@org.example'): Promise<void> 
 }
 
 /** A worker whose attempts at `hangs` last until released; what it attempts, by domain. */
-async function start(hangs: (domain: string) => boolean, room = (_domain: string) => 5) {
+async function start(hangs: (domain: string) => boolean, room = (_domain: string) => 5, settings = parts.settings) {
   const attempted: string[] = []
   let release = () => {}
   const slow = new Promise<void>((resolve) => {
@@ -65,7 +65,7 @@ async function start(hangs: (domain: string) => boolean, room = (_domain: string
     if (hangs(domain)) await slow
     for (const { id } of recipients) await parts.db.write(sql`UPDATE recipient SET state = 'delivered' WHERE id = ${id}`)
   }
-  const worker = await startWorker({ spoolParts: parts, settings: parts.settings, clock: parts.clock, log, deliver, room })
+  const worker = await startWorker({ spoolParts: parts, settings, clock: parts.clock, log, deliver, room })
   const until = async (done: () => boolean) => {
     worker.wake()
     for (const end = Date.now() + 5000; !done() && Date.now() < end; ) await wait(5)
@@ -97,6 +97,40 @@ test('a domain that hangs does not hold up the mail for others, however much wai
   await until(() => attempted.includes('shop.example'))
   assert.equal(attempted.includes('shop.example'), true)
   assert.equal(attempted.filter((domain) => domain === 'hang.example').length, 5)
+  await stop()
+})
+
+test('domains behind one smarthost share its places, and it does not hold up mail that goes elsewhere', async () => {
+  for (let i = 0; i < 200; i++) await accept(`a@hang${i}.example`, `s${i}@org.example`)
+  await accept('b@own.example')
+  await accept('c@branch.example')
+  const [smart, own] = [
+    { host: 'smart.example', port: 25, tls: 'verified' } as const,
+    { host: '127.0.0.1', port: 25, tls: 'none' } as const,
+  ]
+  const routes = { '*': smart, 'branch.example': smart, 'own.example': own }
+  const { attempted, until, stop } = await start(
+    (domain) => domain.startsWith('hang') || domain === 'branch.example',
+    () => 5,
+    { ...parts.settings, 'delivery.routes': routes },
+  )
+  await until(() => attempted.includes('own.example') && attempted.length >= 6)
+  assert.equal(attempted.length, 6)
+  assert.equal(attempted.filter((domain) => domain === 'own.example').length, 1)
+  await stop()
+})
+
+test('domains of one route that is not a smarthost share its places as well', async () => {
+  const route = { host: 'relay.example', port: 25, tls: 'verified' } as const
+  for (const name of ['hang-a', 'hang-b', 'hang-c']) for (let i = 0; i < 4; i++) await accept(`a${i}@${name}.example`)
+  await accept('b@shop.example')
+  const { attempted, until, stop } = await start((domain) => domain.startsWith('hang'), undefined, {
+    ...parts.settings,
+    'delivery.routes': { 'hang-a.example': route, 'hang-b.example': route, 'hang-c.example': route },
+  })
+  await until(() => attempted.includes('shop.example') && attempted.length >= 6)
+  assert.equal(attempted.filter((domain) => domain.startsWith('hang')).length, 5)
+  assert.equal(attempted.includes('shop.example'), true)
   await stop()
 })
 
