@@ -39,6 +39,8 @@ export type Aim = {
   readonly sts?: boolean
   /** The host's own TLSA records, where DNSSEC proves them: what they say counts, whatever the need asks, and before MTA-STS. */
   readonly dane?: HostDane | undefined
+  /** An earlier host of this attempt offered STARTTLS and failed at it: opportunistic mail does not go on in clear elsewhere. */
+  readonly tlsFailed?: boolean
 }
 
 export type Judgement =
@@ -71,7 +73,8 @@ export const hopelessAt = (need: ChannelNeed, host: string, { dane }: Aim): stri
     : undefined
 
 /** N1 and N2: clear text is for needs that allow it, at hosts that nobody has promised TLS of (RFC 7672 §2.2, RFC 8461 §5). */
-export const mayBeClear = (need: ChannelNeed, { dane, sts }: Aim): boolean => need.kind !== 'forced' && dane === undefined && sts !== true
+export const mayBeClear = (need: ChannelNeed, { dane, sts, tlsFailed }: Aim): boolean =>
+  need.kind !== 'forced' && dane === undefined && sts !== true && !(need.kind === 'opportunistic' && tlsFailed === true)
 
 const withoutTls: readonly Row[] = ['starttls-not-offered', 'starttls-4yz', 'starttls-5yz', 'no-shared-tls', 'tls-broken', 'tlsa-invalid']
 

@@ -40,6 +40,20 @@ test(
 )
 
 test(
+  'opportunistic mail whose first host fails at STARTTLS does not go in clear to the second; a notice may',
+  inWorld(async (world) => {
+    const tls = await selfSigned(['x'])
+    const first = await world.partner('first.example', { tls, script: (verb) => (verb === 'STARTTLS' ? '454 4.7.0 later' : undefined) })
+    const second = await world.partner('second.example')
+    const mx = (preference: number, exchange: string) => ({ type: 'MX', data: { preference, exchange } }) as const
+    world.dns.set('two.example', { records: [mx(10, 'mx.first.example'), mx(20, 'mx.second.example')] })
+    const held = await world.ship('two.example', opportunistic)
+    assert.deepEqual([held.first.kind, second.mails.length, first.mails.length], ['deferred', 0, 0])
+    assert.equal((await world.ship('two.example', notice)).first.kind, 'delivered')
+  }),
+)
+
+test(
   'a notice goes in clear also where STARTTLS fails, over a new connection',
   inWorld(async (world) => {
     for (const [i, answer] of (
