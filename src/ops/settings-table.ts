@@ -188,7 +188,7 @@ export const table = {
     kind.size,
     'Larger messages are not encrypted with PGP: the ciphertext is held in memory while it is sent.',
   ),
-  'limits.deliveries': now('20', kind.count, 'Attempts at once.'),
+  'limits.deliveries': now('30', kind.count, 'Attempts at once; one destination gets three quarters of them at most.'),
   'limits.connectionsPerAddress': now(
     '20',
     kind.count,
