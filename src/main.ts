@@ -1,16 +1,21 @@
 /** The composition root: settings → parts → servers; stopped in reverse order. */
+
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { runCommand } from './cli/program.ts'
 import { runDemo } from './demo/demo.ts'
 import { startGateway } from './gateway.ts'
 import { CommandError } from './ops/errors.ts'
+import { armFailpoint } from './ops/failpoint.ts'
 import { createLog } from './ops/log.ts'
 import type { Settings } from './ops/settings.ts'
 
 /** Serve until SIGTERM or SIGINT, then drain for at most 30 s; a second signal ends it at once. */
 async function serve(settings: Settings): Promise<void> {
   const log = createLog(settings)
+  const failpoint = armFailpoint(process.env.LETTERLOCK_FAILPOINT)
+  if (failpoint !== undefined)
+    log.warn({ failpoint }, 'LETTERLOCK_FAILPOINT is set: this gateway kills itself there; it is for crash tests only')
   const gateway = await startGateway(settings, { log })
   for (const line of gateway.greeting) process.stderr.write(`${line}\n`)
   process.on('SIGHUP', () => {

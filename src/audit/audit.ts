@@ -1,6 +1,8 @@
 /** The audit trail: entries written together with what they tell of, chained by hashes within a second. */
+
 import { createHash } from 'node:crypto'
 import { newId } from '../mail/id.ts'
+import { failpoint } from '../ops/failpoint.ts'
 import { type Db, expecting, type Statement, sql, Unexpected } from '../store/db.ts'
 
 export type AuditEntry = {
@@ -37,7 +39,9 @@ export async function chainEntries(db: Db): Promise<number> {
     hash = link(hash, row)
     return expecting(1, sql`UPDATE audit SET seq = ${seq}, hash = ${hash} WHERE id = ${row.id} AND seq IS NULL`)
   })
+  failpoint('audit.before-chaining')
   await db.write(...statements)
+  failpoint('audit.chained')
   return fresh.length
 }
 

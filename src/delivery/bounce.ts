@@ -1,8 +1,10 @@
 /** Writes DSNs (RFC 3464): a bounce is a new message entering the spool, never the old one walking back. */
+
 import { composeDsn } from '../mail/dsn.ts'
 import type { Header } from '../mail/header.ts'
 import { newMessageId } from '../mail/id.ts'
 import type { Evidence } from '../mail/outcome.ts'
+import { failpoint } from '../ops/failpoint.ts'
 import type { Statement } from '../store/db.ts'
 import type { DeliveryParts } from './deliver.ts'
 
@@ -63,7 +65,7 @@ export async function reportToSender({ settings, clock, spool }: DeliveryParts, 
       ...(kind === 'delayed' && one.until !== undefined && { retryUntil: one.until }),
     })),
   })
-  return spool.draft({
+  const drafted = spool.draft({
     kind: 'dsn',
     about: message.id,
     messageId,
@@ -77,7 +79,9 @@ export async function reportToSender({ settings, clock, spool }: DeliveryParts, 
     },
     content,
     steps: [{ method: 'route', options: {} }],
-  }).statements
+  })
+  failpoint('bounce.drafted')
+  return drafted.statements
 }
 
 const remote = ({ reply, host }: Evidence): { diagnostic?: string; remoteMta?: string } => ({

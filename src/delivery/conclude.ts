@@ -1,9 +1,11 @@
 /** Records what an attempt came to, with all that follows from it, in one transaction. */
+
 import { setTimeout as pause } from 'node:timers/promises'
 import type { MailFacts } from '../mail/facts.ts'
 import type { Header } from '../mail/header.ts'
 import { type Outcome, sentence } from '../mail/outcome.ts'
 import type { Plan } from '../mail/plan.ts'
+import { failpoint } from '../ops/failpoint.ts'
 import type { ClaimedRecipient, Group } from '../spool/claim.ts'
 import { type Settled, type Settlement, settleGroup } from '../spool/settle.ts'
 import type { Statement } from '../store/db.ts'
@@ -39,6 +41,8 @@ export async function conclude(
     [...writes, ...follow.statements, ...alarmEntries(alarms, parts.clock())],
     signal,
   )
+  if (writes.length > 0) failpoint('settle.letter')
+  if (follow.statements.length > 0) failpoint('settle.bounce')
   for (const ending of endings) tell(parts, group, ending)
   for (const { action, ...alarm } of alarms) parts.log.warn({ message: message.id, ...alarm }, action)
   await Promise.all(endings.map(({ answer }) => answer?.settled?.()))

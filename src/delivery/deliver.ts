@@ -1,4 +1,5 @@
 /** One attempt at one claimed group: open it, plan it, walk it, settle it. */
+
 import type { Logger } from 'pino'
 import type { Envelope } from '../mail/envelope.ts'
 import { type MailFacts, messageFacts } from '../mail/facts.ts'
@@ -7,6 +8,7 @@ import type { Plan, Step } from '../mail/plan.ts'
 import { codeLife } from '../methods/escrow/code.ts'
 import { type Answer, type Attempt, contentFault } from '../methods/method.ts'
 import type { Clock } from '../ops/clock.ts'
+import { failpoint } from '../ops/failpoint.ts'
 import type { Settings } from '../ops/settings.ts'
 import type { PlanFacts } from '../routing/plan.ts'
 import { SealBroken } from '../seal/payload.ts'
@@ -40,6 +42,7 @@ export async function deliverGroup(parts: DeliveryParts, group: Group, signal: A
   const prepared = await prepare(parts, group, signal).catch((error: unknown) => postpone(parts, group, error, signal))
   if (prepared === undefined) return
   const { parties, content } = prepared
+  failpoint('deliver.planned')
   // Each settles when its own walk has ended: a slow host must not hold up the letter of a neighbour, nor lose what was done for others.
   const done = await Promise.allSettled(parties.map((party) => deliverParty(parts, group, party, content, signal)))
   content.fileKey.fill(0)
@@ -57,6 +60,7 @@ async function prepare(parts: DeliveryParts, group: Group, signal: AbortSignal):
   else if (head.kind === 'damaged') await quarantine(parts, group, { text: 'its content was altered', vouched: true }, signal)
   if (opened.kind === 'damaged' || head.kind === 'damaged') return undefined
 
+  failpoint('deliver.opened')
   const header = parseHeader(head.header)
   const facts = messageFacts(header, head.bodyStart)
   return { parties: await planParties(parts, group, facts), content: { ...opened, head, header, facts } }

@@ -1,6 +1,8 @@
 /** Takes due mail for ourselves for a while: a crash gives it back by itself. */
+
 import type { Readable } from 'node:stream'
 import type { MessageKind, Notify } from '../mail/envelope.ts'
+import { failpoint } from '../ops/failpoint.ts'
 import { sql } from '../store/db.ts'
 import { openContent } from './content.ts'
 import { dueGroups, type Wanted } from './due.ts'
@@ -60,6 +62,7 @@ export async function claimGroups({ db, clock }: SpoolParts, limit: number, want
   const now = clock()
   const due = await dueGroups(db, now, limit, wanted)
   if (due.length === 0) return []
+  failpoint('claim.before')
   const answers = await db.write(
     ...due.flatMap(({ message, domain }) => [
       sql`UPDATE recipient SET claimed_until = ${now + lease}, fence = fence + 1
@@ -68,6 +71,7 @@ export async function claimGroups({ db, clock }: SpoolParts, limit: number, want
       sql`SELECT * FROM message WHERE id = ${message}`,
     ]),
   )
+  failpoint('claim.committed')
   return due.flatMap(({ domain }, index) => {
     const recipients = (answers[2 * index] ?? []) as RecipientRow[]
     const message = answers[2 * index + 1]?.[0] as MessageRow | undefined
@@ -89,6 +93,7 @@ export async function renewClaim({ db, clock }: SpoolParts, group: Group): Promi
 /** Forget all claims: only for the one serving process of an embedded database, at its start. */
 export async function dropClaims({ db }: SpoolParts): Promise<void> {
   await db.write(sql`UPDATE recipient SET claimed_until = 0 WHERE claimed_until > 0`)
+  failpoint('start.claims-dropped')
 }
 
 /** When the next recipient is due, milliseconds since 1970; undefined when nothing waits. */

@@ -1,9 +1,11 @@
 /** Receives one message: seals it while it streams in, and makes it durable before anybody says 250. */
+
 import { createHash } from 'node:crypto'
 import { entry } from '../audit/audit.ts'
 import { domainOf } from '../mail/address.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { newId } from '../mail/id.ts'
+import { failpoint } from '../ops/failpoint.ts'
 import { newFileKey, sealer } from '../seal/age.ts'
 import type { BlobWriter } from '../store/blobs.ts'
 import { type Statement, sql } from '../store/db.ts'
@@ -49,11 +51,13 @@ export function openIntake(parts: SpoolParts, wake: () => void): Intake {
       const blob = writer === undefined ? null : (await writer.finish()).name
       const content = { inline: blob === null ? Buffer.concat(kept) : null, blob, payloadSize, sha256: hash.digest('hex') }
       try {
+        failpoint('accept.before-commit')
         await db.write(...messageRows(parts, { id, kind: 'mail', about: null, size, fileKey, content, steps: null, ...acceptance }))
       } catch (error) {
         if (blob !== null) await blobs.remove(blob).catch(() => undefined)
         throw error
       }
+      failpoint('accept.committed')
       fileKey.fill(0)
       wake()
     },

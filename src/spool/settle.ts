@@ -1,6 +1,8 @@
 /** Records what an attempt came to: states, decision records, audit entries and follow-up mail in one transaction. */
+
 import { entry } from '../audit/audit.ts'
 import type { Assurance, Reason } from '../mail/outcome.ts'
+import { failpoint } from '../ops/failpoint.ts'
 import { expecting, type Statement, sql } from '../store/db.ts'
 import type { ClaimedRecipient, Group } from './claim.ts'
 import { type Frozen, sealFrozen } from './frozen.ts'
@@ -47,6 +49,7 @@ export async function settleGroup(
   const { db, blobs, clock } = parts
   const id = group.message.id
   const now = clock()
+  failpoint('settle.before')
   const answers = await db.write(
     ...settlements.flatMap((settlement) => [
       settleRecipient(parts, settlement, now),
@@ -58,8 +61,10 @@ export async function settleGroup(
       AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ${id} AND state IN ('waiting', 'held')) RETURNING id`,
     dropContent(id),
   )
+  failpoint('settle.committed')
   const [finished, dropped] = answers.slice(-2)
   await removeBlobs(blobs, dropped ?? [])
+  failpoint('settle.content-removed')
   return { finished: (finished?.length ?? 0) > 0 }
 }
 

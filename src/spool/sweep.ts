@@ -1,4 +1,5 @@
 /** Tidies what a crash may leave: blob files that no row names, epoch keys that wrap nothing any more. */
+import { failpoint } from '../ops/failpoint.ts'
 import { sql } from '../store/db.ts'
 import type { SpoolParts } from './parts.ts'
 
@@ -9,6 +10,7 @@ export async function sweepBlobs({ db, blobs }: SpoolParts): Promise<number> {
     const [row] = await db.read(sql`SELECT message FROM content WHERE blob = ${name}`)
     if (row !== undefined) continue
     await blobs.remove(name)
+    failpoint('start.blob-swept')
     removed += 1
   }
   return removed
@@ -22,11 +24,15 @@ export async function rotateEpoch(parts: SpoolParts, { flowing }: { flowing: boo
   const { db, keyring } = parts
   const replaced = keyring.currentEpoch()
   await keyring.rotate()
+  failpoint('start.rotate.begun')
   await rewrap(parts)
   for (const epoch of keyring.epochs()) {
     if (epoch === keyring.currentEpoch() || (flowing && epoch === replaced)) continue
     const [used] = await db.read(sql`SELECT id FROM message WHERE epoch = ${epoch} LIMIT 1`)
-    if (used === undefined) await keyring.destroy(epoch)
+    if (used !== undefined) continue
+    failpoint('start.rotate.before-destroy')
+    await keyring.destroy(epoch)
+    failpoint('start.rotate.destroyed')
   }
   await db.scrub()
 }
@@ -49,5 +55,6 @@ async function rewrap({ db, keyring }: SpoolParts): Promise<void> {
       return [sql`UPDATE message SET epoch = ${fresh.epoch}, wrap = ${fresh.wrap} WHERE id = ${id} AND epoch = ${epoch}`]
     })
     if (statements.length > 0) await db.write(...statements)
+    failpoint('start.rotate.rewrapped')
   }
 }

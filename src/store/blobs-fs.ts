@@ -1,9 +1,11 @@
 /** Blobs as files in 256 sharded folders; a finished one survives a power cut. */
+
 import { randomBytes } from 'node:crypto'
 import { createReadStream, readdirSync, rmSync, statSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { failpoint } from '../ops/failpoint.ts'
 import { makeFolder, syncFolder } from '../ops/folder.ts'
 import type { Blobs, BlobWriter } from './blobs.ts'
 
@@ -85,11 +87,15 @@ function writeBlob(folder: string, shards: ShardMaker): BlobWriter {
     write: (chunk) => then((opened) => writeAll(opened, chunk)),
     finish: async () => {
       await then(async (opened) => {
+        failpoint('blob.written')
         await opened.sync()
+        failpoint('blob.synced')
         await close()
         const shard = await shards(shardOf(name))
         await rename(path, join(shard, name))
+        failpoint('blob.renamed')
         await syncFolder(shard) // without it a power cut loses the rename
+        failpoint('blob.folder-synced')
         finished = true
       })
       return { name }

@@ -1,5 +1,7 @@
 /** Group commit: all writes asked for in one turn of the event loop share one transaction, hence one fsync. */
+
 import type Database from 'better-sqlite3'
+import { failpoint } from '../ops/failpoint.ts'
 import { type Row, type Statement, Unexpected } from './db.ts'
 import { patiently } from './patience.ts'
 
@@ -56,7 +58,9 @@ function runGroup(jobs: readonly Job[], transaction: Transaction, run: (statemen
     for (const job of jobs) answers.push(runJob(job, transaction, run))
     // A failed fsync makes COMMIT throw. SQLite then writes the same part of the log anew with the next commit and syncs that; it never
     // takes a second fsync of the old pages for success.
+    failpoint('commit.before')
     transaction.commit()
+    failpoint('commit.after')
   } catch (error) {
     // Should the roll back fail as well, nothing was committed all the same; the next group tries it again before it begins.
     attempt(transaction.rollBack)
@@ -77,7 +81,10 @@ function attempt(cleanUp: () => void): void {
 function runJob(job: Job, transaction: Transaction, run: (statement: Statement) => Ran): () => void {
   transaction.save()
   try {
-    const rows = job.statements.map((statement) => expected(statement, run(statement)))
+    const rows = job.statements.map((statement) => {
+      failpoint('commit.statement')
+      return expected(statement, run(statement))
+    })
     transaction.release()
     return () => job.done(rows)
   } catch (error) {

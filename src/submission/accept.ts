@@ -1,7 +1,9 @@
 /** The DATA path: from the first octet after 354 to the reply, streaming into the spool; 250 only once the spool is sure. */
+
 import type { Logger } from 'pino'
 import type { EnvelopeRecipient } from '../mail/envelope.ts'
 import type { Clock } from '../ops/clock.ts'
+import { failpoint } from '../ops/failpoint.ts'
 import type { Settings } from '../ops/settings.ts'
 import type { Acceptance, Intake, Spool } from '../spool/spool.ts'
 import { type Accepted, judgeHeader, type Trace } from './content-header.ts'
@@ -70,6 +72,7 @@ export function createReception(parts: AcceptParts, transaction: Transaction, se
     if (piece.length === 0 || intake === undefined) return
     try {
       await intake.write(piece)
+      failpoint('data.content')
     } catch (error) {
       log.error({ err: error }, 'a message could not be written to the spool')
       refuse(diskRefusal)
@@ -78,6 +81,7 @@ export function createReception(parts: AcceptParts, transaction: Transaction, se
 
   /** The whole header is here: judge it, and only then open an intake. */
   const beginContent = async (header: Buffer, body: Buffer) => {
+    failpoint('data.before-content')
     const opened = spool.intake()
     const { mostReceived, refuseFrom } = headerRules(settings, transaction, sender)
     const judged = judgeHeader(header, traceOf(parts, transaction, sender, opened.id), { mostReceived, refuseFrom })
@@ -100,6 +104,7 @@ export function createReception(parts: AcceptParts, transaction: Transaction, se
     if (refusal !== undefined) return refusal
     if (gone || intake === undefined || accepted === undefined) return lateRefusal
     committing = true
+    failpoint('data.ended')
     const acceptance = acceptanceOf(transaction, sender, accepted, unstuffer.eightBit())
     try {
       await intake.commit(acceptance)
@@ -110,6 +115,7 @@ export function createReception(parts: AcceptParts, transaction: Transaction, se
     const { id } = intake
     intake = undefined
     log.info({ message: id, size, recipients: acceptance.envelope.recipients.length, ...sender.client }, 'message accepted')
+    failpoint('accept.before-250')
     return reply(250, '2.0.0', `queued as ${id}`)
   }
 

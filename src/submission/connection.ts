@@ -1,7 +1,9 @@
 /** One SMTP client's conversation: smtp-server's socket, TLS and line reading, our commands, deadlines and words. */
+
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
+import { failpointAfterWriting } from '../ops/failpoint.ts'
 import { createReception, lateRefusal, type Reception, type Sender, type Transaction } from './accept.ts'
 import { type Command, commands, type Session, type SubmissionParts } from './commands.ts'
 import type { Listener } from './listener.ts'
@@ -217,6 +219,7 @@ export class SubmissionConnection extends SMTPConnection implements Session {
       if (taken.reply.code === 250) this.#startAfresh()
       this._resetSession()
       this.say(taken.reply)
+      if (taken.reply.code === 250) failpointAfterWriting('accept.after-250')
       if (taken.kind === 'stop' || taken.reply.close) return undefined
       this.#await()
       return taken.rest

@@ -1,6 +1,8 @@
 /** Streams a message into DATA and knows whether its final dot has left. */
+
 import type { Duplex, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { failpoint } from '../ops/failpoint.ts'
 import { SealBroken } from '../seal/payload.ts'
 import type { Deadlines } from './deadlines.ts'
 import { BareLineEnd, dotStuffing } from './dot-stuffing.ts'
@@ -25,6 +27,7 @@ export async function sendContent(wire: Wire, open: () => Readable, { block }: D
     await pipeline(open(), dotStuffing(), async (chunks: AsyncIterable<Buffer>) => {
       for await (const chunk of chunks) {
         stopped = whyStop(wire) ?? (await write(wire, chunk, block))
+        failpoint('send.content')
         if (stopped) return
       }
     })

@@ -1,6 +1,8 @@
 /** An SMTP session with one next hop, from the greeting to a channel that satisfies the need: nobody gets one that does not. */
+
 import type { Socket } from 'node:net'
 import type { Assurance, Evidence, Fact } from '../mail/outcome.ts'
+import { failpoint } from '../ops/failpoint.ts'
 import { readPeer } from './certificate.ts'
 import type { Deadlines } from './deadlines.ts'
 import { openSocket, shakeHands } from './handshake.ts'
@@ -121,9 +123,11 @@ export async function openSession<N extends ChannelNeed>(
 ): Promise<Opened<N['kind']>> {
   const { deadlines, signal } = parts
   await manner.place.empty()
+  failpoint('connect.before')
   const connected = await openSocket(candidate, { sources: parts.sources, deadline: deadlines.connect, signal })
   if (connected.kind === 'unreachable') return trouble(candidate, { row: 'unreachable', text: connected.text })
   const raw = connected.socket
+  failpoint('connect.connected')
   manner.place.hold(raw)
   const release = cutInTime(raw, signal, deadlines.whole)
   const clear = createWire(raw, raw)
@@ -291,6 +295,7 @@ async function startTls(clear: Wire, raw: Socket, host: string, { reduced, dane 
   // RFC 7672 §8.1: the server picks its certificate by the TLSA base domain.
   const shaken = await shakeHands(raw, dane?.base ?? host, parts.trust.context(parts.minimum, reduced), parts.deadlines.handshake)
   if (shaken.kind === 'failed') return { kind: 'stop', row: shaken.row, text: shaken.text, polite: false }
+  failpoint('connect.starttls')
   const peer = readPeer(shaken.socket, host, parts.trust, parts.now())
   const channel: Channel = {
     protocol: shaken.socket.getProtocol() ?? 'unknown',

@@ -1,6 +1,8 @@
 /** One message over one session: MAIL, RCPT …, DATA, the content and its final dot, with an answer for every recipient. */
+
 import type { Readable } from 'node:stream'
 import type { Envelope, Notify } from '../mail/envelope.ts'
+import { failpoint } from '../ops/failpoint.ts'
 import { damaged, sendContent } from './content.ts'
 import type { Deadlines } from './deadlines.ts'
 import { reencoded } from './reencode.ts'
@@ -128,6 +130,7 @@ async function transact(session: SessionView, content: AnyContent, deadlines: De
   }
 
   const mail = await ask(commands[0] ?? '', deadlines.command)
+  failpoint('send.mail')
   const refusal = mailRefused(session, mail)
   if (refusal) return { settled, trouble: refusal, ...(isGone(mail) && { connection: 'silent' }) }
   const asked = await askRecipients(session, content, commands.slice(1), ask, deadlines, settled)
@@ -263,7 +266,9 @@ async function deliverContent(
     case 'sent':
       break
   }
+  failpoint('send.dot')
   const end = await session.wire.hear(deadlines.finalDot)
+  failpoint('send.replied')
   // RFC 1047: the server may have it. Never another host, never another method.
   if (end.kind === 'lost')
     return settleWith(accepted, troubleOf(session, 'in-doubt', `${host}: ${end.text} after the whole message was sent`), settled)

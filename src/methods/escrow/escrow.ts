@@ -1,9 +1,11 @@
 /** The method that reaches everybody: the message stays sealed here, and its recipient gets a notice with a link. */
+
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { parseMailboxes } from '../../mail/address.ts'
 import { decodeWords, field, type Header, oneLine, parseHeader } from '../../mail/header.ts'
 import type { Reason } from '../../mail/outcome.ts'
+import { failpoint } from '../../ops/failpoint.ts'
 import { duration } from '../../ops/settings-kinds.ts'
 import { type Answer, type Attempt, type AttemptRecipient, contentFault, type MethodKind, type Parts } from '../method.ts'
 import { listAttachments } from './attachments.ts'
@@ -136,7 +138,9 @@ async function sealForOne(
     payloadSha256: content.payloadSha256,
     shown,
   }
+  failpoint('letter.before-sealing')
   const letter = sealLetter(keyring, content.fileKey, about, meta)
+  failpoint('letter.sealed')
   const notice = spool.draft(
     await composeNotice(
       parts,
@@ -148,6 +152,7 @@ async function sealForOne(
       },
     ),
   )
+  failpoint('letter.notice-drafted')
   return {
     outcome: {
       kind: 'delivered',
