@@ -1,6 +1,6 @@
 /** Passwords: which are taken, and their argon2id hashes, made and checked off the event loop, a few at a time. */
 import { type Algorithm, hash, verify } from '@node-rs/argon2'
-import { createTurnstile } from './turnstile.ts'
+import { createTurnstile } from '../ops/turnstile.ts'
 
 /** The OWASP choice for machines that do more than hash: 19 MiB, two passes. */
 const cost = { algorithm: 2 satisfies Algorithm.Argon2id as Algorithm, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
