@@ -1,0 +1,133 @@
+/** The gateway of the crash tests: the built program as a process of its own, killed and started again on the same data. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import { packageRoot } from '../../src/ops/package-root.ts'
+import { pathOf, type Settings } from '../../src/ops/settings.ts'
+import type { Db, Row } from '../../src/store/db.ts'
+
+export type GatewayProcess = {
+  /** Resolves with the milliseconds until mail was taken in (a greeting and an answer to EHLO), or undefined when it ended before. */
+  readonly start: (failpoint?: string) => Promise<number | undefined>
+  readonly running: () => boolean
+  readonly kill: () => void
+  /** SIGTERM; resolves with the exit code. */
+  readonly stop: () => Promise<number | null>
+  /** Resolves with the signal or exit code that ended it. */
+  readonly ended: () => Promise<NodeJS.Signals | number | null>
+  /** What it said to standard error since its last start, at most the last 64 KiB. */
+  readonly said: () => string
+  readonly at: { readonly host: string; readonly port: number }
+}
+
+/** Write the settings to `folder` and run gateways by them. `more`: further settings as the file writes them, e.g. `{ log: { level: 'info' } }`. */
+export async function prepareGateway(folder: string, settings: Settings, more: object = {}): Promise<GatewayProcess> {
+  const file = join(folder, 'letterlock.json')
+  await writeFile(file, JSON.stringify({ ...asFile(settings), ...more }))
+  const at = settings['smtp.listen'][0] ?? { host: '127.0.0.1', port: 0 }
+  let child: ChildProcess | undefined
+  let end: Promise<NodeJS.Signals | number | null> = Promise.resolve(null)
+  let over = true
+  let said = ''
+  return {
+    at,
+    start: async (failpoint) => {
+      const begun = performance.now()
+      said = ''
+      over = false
+      const { LETTERLOCK_FAILPOINT: _, ...environment } = process.env
+      const started = spawn(process.execPath, [...program(), 'serve', '--config', file], {
+        cwd: packageRoot,
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: failpoint === undefined ? environment : { ...environment, LETTERLOCK_FAILPOINT: failpoint },
+      })
+      child = started
+      started.stderr?.on('data', (chunk: Buffer) => {
+        said = `${said}${chunk.toString()}`.slice(-65_536)
+      })
+      end = new Promise((resolve) =>
+        started.once('exit', (code, signal) => {
+          over = true
+          resolve(signal ?? code)
+        }),
+      )
+      while (!over && !(await answers(at))) await pause(10)
+      return over ? undefined : performance.now() - begun
+    },
+    running: () => !over,
+    kill: () => void child?.kill('SIGKILL'),
+    stop: async () => {
+      child?.kill('SIGTERM')
+      return Number(await end)
+    },
+    ended: () => end,
+    said: () => said,
+  }
+}
+
+/** The built program where it is built (as it is by npm test), else its source. */
+const program = (): string[] => (existsSync(join(packageRoot, 'dist', '.built')) ? ['dist/main.js'] : ['--import', 'tsx', 'src/main.ts'])
+
+/** Does it greet, and answer EHLO? */
+function answers(at: { readonly host: string; readonly port: number }): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(at)
+    let text = ''
+    const finish = (answer: boolean) => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.setTimeout(5000, () => finish(false))
+    socket.on('error', () => finish(false))
+    socket.on('close', () => finish(false))
+    socket.on('data', (chunk: Buffer) => {
+      const before = text
+      text += chunk.toString('latin1')
+      if (before === '' && text.startsWith('220')) socket.write('EHLO probe.org.example\r\n')
+      if (/^250 /m.test(text)) finish(true)
+    })
+  })
+}
+
+/** The settings as a file (JSON is YAML). */
+export function asFile(settings: Settings): object {
+  const at = ({ host, port }: { host: string; port: number }) => `${host}:${port}`
+  return {
+    hostname: settings.hostname,
+    organisation: { name: settings['organisation.name'], domains: settings['organisation.domains'] },
+    data: settings.data,
+    database: settings.database,
+    blobs: settings.blobs,
+    keys: settings.keys,
+    smtp: { listen: settings['smtp.listen'].map(at) },
+    delivery: { port: settings['delivery.port'], allowPrivateAddresses: true, routes: settings['delivery.routes'] },
+    dns: { servers: settings['dns.servers'] },
+    tls: { ca: settings['tls.ca'] },
+    portal: { listen: at(settings['portal.listen']), url: settings['portal.url'] },
+    admin: { listen: at(settings['admin.listen']) },
+    metrics: { listen: at(settings['metrics.listen']) },
+    retry: { schedule: settings['retry.schedule'].map((wait) => `${wait / 1000}s`) },
+    notice: { from: settings['notice.from'] },
+    monitor: { probes: 'false' },
+    log: { level: 'warn' },
+  }
+}
+
+/**
+ * A look at an SQLite database whose process has just been killed, changing nothing: no recovery is written, no log emptied, so that the next
+ * start finds what the kill left.
+ */
+export async function lookOnly<T>(settings: Settings, look: (db: Pick<Db, 'read'>) => Promise<T>): Promise<T> {
+  const database = new Database(pathOf(settings.database), { readonly: true })
+  try {
+    const read = async <R extends Row>({ text, values }: { text: string; values: readonly unknown[] }) =>
+      database.prepare(text).all(Object.fromEntries(values.map((value, i) => [i + 1, value]))) as R[]
+    return await look({ read })
+  } finally {
+    database.close()
+  }
+}
