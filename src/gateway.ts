@@ -14,8 +14,10 @@ import { type Closers, createClosers } from './ops/closers.ts'
 import { CommandError } from './ops/errors.ts'
 import { startHealth } from './ops/health.ts'
 import { pathOf, type Settings } from './ops/settings.ts'
+import { signFormer } from './routing/former.ts'
 import { plan } from './routing/plan.ts'
 import { describeProblem } from './routing/problem.ts'
+import { PolicyAltered } from './routing/signature.ts'
 import { type PolicyStore, policyStore } from './routing/store.ts'
 import { policyTags } from './routing/tags.ts'
 import { openDkimKeys } from './seal/dkim-keys.ts'
@@ -75,9 +77,14 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   await sweepBlobs(spoolParts)
   const spool = createSpool(spoolParts)
 
-  const policies = policyStore(db, clock, methods)
+  await signFormer(db, keyring, pathOf(settings.keys), clock)
+  const policies = policyStore(db, clock, methods, keyring)
   await applyPolicyFile(policies, settings, log)
-  await policies.ensureDefault()
+  await policies.ensureDefault().catch((error: unknown) => {
+    // The mail that is to be planned by it is held, all other mail flows: better than a gateway that does not start.
+    if (!(error instanceof PolicyAltered)) throw error
+    log.error(error.message)
+  })
 
   const sequencer = startSequencer(db, { failed: (error) => log.error({ err: error }, 'the audit chain could not be continued') })
   atEnd('audit sequencer', () => sequencer.stop())

@@ -1,16 +1,14 @@
 /** The domain commands: how other people's mail servers stand, now and over time. */
 import type { Command } from 'commander'
 import { canonicalDomain } from '../mail/address.ts'
-import { methods } from '../methods/index.ts'
 import { checkDomain } from '../monitor/check-domain.ts'
 import { type Standing, standings } from '../monitor/fall-backs.ts'
 import { historyOf, lastCheck } from '../monitor/history.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError, notAvailable } from '../ops/errors.ts'
-import { policyStore } from '../routing/store.ts'
 import { type Common, command } from './command.ts'
 import { checkText, fellBackText, stepLine, strip } from './domain-text.ts'
-import { settingsOf, withDatabase } from './open.ts'
+import { policiesOf, settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
 
 /** Add the commands to the program. */
@@ -38,7 +36,7 @@ async function check(given: string, options: Common): Promise<void> {
   const domain = domainOf(given)
   const settings = settingsOf(options)
   await withDatabase(settings, async (db) => {
-    const { policy } = await policyStore(db, systemClock, methods).ensureDefault()
+    const { policy } = await (await policiesOf(settings, db)).ensureDefault()
     // Progress is for somebody who watches: JSON in a pipe stays alone.
     const watched = !options.json || process.stderr.isTTY
     if (watched) process.stderr.write(`Looking at ${domain} …\n`)

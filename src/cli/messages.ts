@@ -1,15 +1,13 @@
 /** The commands that tell what became of mail: message, letter, explain. */
 import { type Command, Option } from 'commander'
 import { findMessages, listLetters, listMessages, type MessageFilter, type MessageTrace, type RecipientTrace } from '../delivery/trace.ts'
-import { methodNames, methods } from '../methods/index.ts'
-import { systemClock } from '../ops/clock.ts'
+import { methodNames } from '../methods/index.ts'
 import { CommandError } from '../ops/errors.ts'
 import { explanationText } from '../routing/explain-text.ts'
 import { readExplanations } from '../routing/explanations.ts'
-import { policyStore } from '../routing/store.ts'
 import type { Db } from '../store/db.ts'
 import { type Common, command, later } from './command.ts'
-import { settingsOf, withDatabase } from './open.ts'
+import { policiesOf, settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
 
 /** Add the commands to the program. */
@@ -34,7 +32,10 @@ export function addMessageCommands(program: Command): void {
 
   command(program, 'explain <message>', 'why a message went as it went; MESSAGE is our id or a Message-ID')
     .option('--to <address>', 'one recipient of it')
-    .action((name: string, options: Common & { to?: string }) => withDatabase(settingsOf(options), (db) => explain(db, name, options)))
+    .action((name: string, options: Common & { to?: string }) => {
+      const settings = settingsOf(options)
+      return withDatabase(settings, async (db) => explain({ db, policies: await policiesOf(settings, db) }, name, options))
+    })
 }
 
 async function list(db: Db, options: Common & MessageFilter): Promise<void> {
@@ -92,9 +93,9 @@ async function letters(db: Db, { json }: Common): Promise<void> {
   print(table(['REFERENCE', 'FROM', 'TO', 'STATE', 'NOTIFIED', 'READ', 'EXPIRES', 'PROOF'], rows, 'There are no letters.'))
 }
 
-async function explain(db: Db, name: string, { json, to }: Common & { to?: string }): Promise<void> {
-  const messages = await found(db, name)
-  const explanations = await readExplanations({ db, policies: policyStore(db, systemClock, methods) }, name, to)
+async function explain(parts: Parameters<typeof readExplanations>[0], name: string, { json, to }: Common & { to?: string }): Promise<void> {
+  const messages = await found(parts.db, name)
+  const explanations = await readExplanations(parts, name, to)
   if (explanations.length === 0) {
     const recipients = messages.flatMap((message) => message.recipients.map((one) => one.to))
     throw new CommandError('badData', `${name} has no recipient ${to}; its recipients: ${recipients.join(', ')}`)

@@ -1,6 +1,10 @@
 /** Opens settings and data for a command; commands work beside a running server. */
+import { methods } from '../methods/index.ts'
+import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
-import { describeProblem, loadSettings, type Settings } from '../ops/settings.ts'
+import { describeProblem, loadSettings, pathOf, type Settings } from '../ops/settings.ts'
+import { type PolicyStore, policyStore } from '../routing/store.ts'
+import { openSigner } from '../seal/signer.ts'
 import type { Db } from '../store/db.ts'
 import { openDatabase } from '../store/open.ts'
 
@@ -20,3 +24,7 @@ export async function withDatabase<T>(settings: Settings, work: (db: Db) => Prom
     await db.close()
   }
 }
+
+/** The policies as a command sees them: with the key that signs them, and without opening any epoch of the queue. */
+export const policiesOf = async (settings: Settings, db: Db): Promise<PolicyStore> =>
+  policyStore(db, systemClock, methods, await openSigner(pathOf(settings.keys)))

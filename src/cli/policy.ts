@@ -1,14 +1,13 @@
 /** The policy commands: check, apply, show. */
 import type { Command } from 'commander'
 import { methods } from '../methods/index.ts'
-import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { lint } from '../routing/lint.ts'
 import { parsePolicy } from '../routing/parse.ts'
 import { describeProblem, type Problem } from '../routing/problem.ts'
-import { policyStore, readPolicyFile } from '../routing/store.ts'
+import { readPolicyFile } from '../routing/store.ts'
 import { actor, type Common, command, later } from './command.ts'
-import { settingsOf, withDatabase } from './open.ts'
+import { policiesOf, settingsOf, withDatabase } from './open.ts'
 import { print, printJson, time } from './print.ts'
 
 /** Add the commands to the program. */
@@ -38,8 +37,9 @@ async function check(file: string, { json }: Common): Promise<void> {
 async function apply(file: string, options: Common & { comment: string; dryRun?: boolean }): Promise<void> {
   const text = await readPolicy(file)
   if (options.dryRun) return check(file, options)
-  await withDatabase(settingsOf(options), async (db) => {
-    const applied = await policyStore(db, systemClock, methods).apply(text, { by: actor(), comment: options.comment })
+  const settings = settingsOf(options)
+  await withDatabase(settings, async (db) => {
+    const applied = await (await policiesOf(settings, db)).apply(text, { by: actor(), comment: options.comment })
     if (applied.kind === 'errors') throw refused(file, applied.problems, options.json)
     if (options.json) return printJson(applied)
     if (applied.kind === 'unchanged') return print(`nothing to do: this text is in force as revision ${applied.revision}`)
@@ -49,8 +49,9 @@ async function apply(file: string, options: Common & { comment: string; dryRun?:
 }
 
 async function show(options: Common & { revision?: string }): Promise<void> {
-  await withDatabase(settingsOf(options), async (db) => {
-    const store = policyStore(db, systemClock, methods)
+  const settings = settingsOf(options)
+  await withDatabase(settings, async (db) => {
+    const store = await policiesOf(settings, db)
     const found = options.revision === undefined ? await store.ensureDefault() : await store.at(Number(options.revision))
     if (found === undefined) throw new CommandError('badData', `there is no policy revision ${options.revision}`)
     const { revision, fingerprint, appliedAt, appliedBy, comment, text } = found

@@ -7,6 +7,8 @@ import { CommandError, exitCodes } from '../ops/errors.ts'
 import { packageRoot } from '../ops/package-root.ts'
 import type { Settings } from '../ops/settings.ts'
 import { printedSettings } from '../ops/settings-print.ts'
+import { PolicyAltered } from '../routing/signature.ts'
+import { KeyFileBroken } from '../seal/keyring.ts'
 import { type Common, command, commonLast, later } from './command.ts'
 import { addDomainCommands } from './domain.ts'
 import { addKeyCommands } from './keys.ts'
@@ -31,10 +33,17 @@ export async function runCommand(argv: readonly string[], servers: Servers): Pro
     return exitCodes.ok
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
-    if (!(error instanceof CommandError)) throw error
-    process.stderr.write(`letterlock: ${error.message}\n`)
-    return error.exitCode
+    const told = foretold(error)
+    if (told === undefined) throw error
+    process.stderr.write(`letterlock: ${told.message}\n`)
+    return told.exitCode
   }
+}
+
+/** What has a sentence for the operator; undefined for a bug of ours. */
+function foretold(error: unknown): CommandError | undefined {
+  if (error instanceof CommandError) return error
+  return error instanceof KeyFileBroken || error instanceof PolicyAltered ? new CommandError('unavailable', error.message) : undefined
 }
 
 function buildProgram(servers: Servers): Command {

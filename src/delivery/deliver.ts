@@ -11,6 +11,7 @@ import type { Clock } from '../ops/clock.ts'
 import { failpoint } from '../ops/failpoint.ts'
 import type { Settings } from '../ops/settings.ts'
 import type { PlanFacts } from '../routing/plan.ts'
+import { PolicyAltered } from '../routing/signature.ts'
 import { SealBroken } from '../seal/payload.ts'
 import { type ClaimedRecipient, type Group, type Opened, openClaimed } from '../spool/claim.ts'
 import type { SpoolParts } from '../spool/parts.ts'
@@ -63,7 +64,13 @@ async function prepare(parts: DeliveryParts, group: Group, signal: AbortSignal):
   failpoint('deliver.opened')
   const header = parseHeader(head.header)
   const facts = messageFacts(header, head.bodyStart)
-  return { parties: await planParties(parts, group, facts), content: { ...opened, head, header, facts } }
+  try {
+    return { parties: await planParties(parts, group, facts), content: { ...opened, head, header, facts } }
+  } catch (error) {
+    if (!(error instanceof PolicyAltered)) throw error
+    await quarantine(parts, group, { text: error.message, vouched: true }, signal)
+    return undefined
+  }
 }
 
 /** Nothing was sent, and no way is known yet: the mail is kept, without an end, and says why it waits. */

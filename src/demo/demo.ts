@@ -10,8 +10,9 @@ import { importKey } from '../methods/pgp/keys.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { createLog } from '../ops/log.ts'
-import { defaultSettings, type Settings } from '../ops/settings.ts'
+import { defaultSettings, pathOf, type Settings } from '../ops/settings.ts'
 import { policyStore } from '../routing/store.ts'
+import { openSigner } from '../seal/signer.ts'
 import { openDatabase } from '../store/open.ts'
 import { createInbox } from './inbox.ts'
 import { type Internet, startInternet } from './internet.ts'
@@ -98,7 +99,8 @@ async function compose(
   const { settings, gateway } = await startSomewhere(folder, internet, portBase, startGateway)
   atEnd(() => gateway.stop(2000))
 
-  const outcomes = () => readOutcomes({ db, policies: policyStore(db, systemClock, methods) })
+  const signer = await openSigner(pathOf(settings.keys))
+  const outcomes = () => readOutcomes({ db, policies: policyStore(db, systemClock, methods, signer) })
   const sendToAll = () => sendLetters(settings)
   const page = await startInboxPage({ outcomes, inbox, settings, sendToAll, port: await port(portBase, 0, 8090) })
   atEnd(() => page.close())

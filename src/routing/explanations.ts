@@ -5,6 +5,7 @@ import { readFrozen } from '../spool/frozen.ts'
 import { type Db, sql } from '../store/db.ts'
 import { type Explanation, explain } from './explain.ts'
 import { readRecords } from './record.ts'
+import { PolicyAltered } from './signature.ts'
 import type { PolicyStore } from './store.ts'
 
 type MessageRow = { id: string; message_id: string; reverse_path: string; policy_revision: number; accepted_at: number }
@@ -50,7 +51,8 @@ async function explainMessage(
     FROM recipient LEFT JOIN letter ON letter.recipient = recipient.id WHERE recipient.message = ${message.id} ORDER BY recipient.id`)
   const wanted = to === undefined ? undefined : (parseAddress(to) ?? to)
   const chosen = rows.filter(({ address }) => wanted === undefined || address.toLowerCase() === wanted.toLowerCase())
-  const revision = chosen.length === 0 || message.policy_revision < 1 ? undefined : await policies.at(message.policy_revision)
+  const revision =
+    chosen.length === 0 || message.policy_revision < 1 ? undefined : await policies.at(message.policy_revision).catch(untrusted)
   return Promise.all(
     chosen.map(async (row) =>
       explain({
@@ -67,6 +69,11 @@ async function explainMessage(
       }),
     ),
   )
+}
+
+/** What was decided stands in the records; only what a policy that is not ours would say is left out. */
+function untrusted(error: unknown): undefined {
+  if (!(error instanceof PolicyAltered)) throw error
 }
 
 function readRecipient({ address, state, plan, attempts, next_attempt_at, method, reason, assurance, proof, letter_state }: RecipientRow) {

@@ -3,12 +3,14 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { entry } from '../audit/audit.ts'
 import type { Clock } from '../ops/clock.ts'
+import type { Signer } from '../seal/signer.ts'
 import { type Db, expecting, type Statement, sql, Unexpected } from '../store/db.ts'
 import { defaultPolicyText } from './default-policy.ts'
 import { lint } from './lint.ts'
 import { parsePolicy } from './parse.ts'
 import type { Policy } from './policy.ts'
 import type { Problem } from './problem.ts'
+import { isSigned, PolicyAltered, type SignedRevision, signRevision } from './signature.ts'
 import type { MethodWords } from './steps.ts'
 import { largestPolicy } from './tree.ts'
 
@@ -31,9 +33,9 @@ export type Applied =
   | { readonly kind: 'errors'; readonly problems: readonly Problem[] }
 
 export type PolicyStore = {
-  /** The highest revision; asks the database each time whether another process applied a newer one. Throws when there is none: call ensureDefault first. */
+  /** The highest revision; asks the database each time whether another process applied a newer one. Throws when there is none: call ensureDefault first; PolicyAltered when it is not ours. */
   readonly current: () => Promise<Revision>
-  /** Any revision ever applied; undefined when there is none of that number. */
+  /** Any revision ever applied; undefined when there is none of that number. Throws PolicyAltered when it is not ours. */
   readonly at: (revision: number) => Promise<Revision | undefined>
   /** Check and put in force, for messages accepted from now on. `by`: who, as in the audit (`cli:root`). */
   readonly apply: (text: string, by: { readonly by: string; readonly comment: string }) => Promise<Applied>
@@ -45,15 +47,15 @@ export type PolicyStore = {
   readonly applyFile: (path: string) => Promise<Applied>
 }
 
-type RevisionRow = { revision: number; fingerprint: string; text: string; applied_at: number; applied_by: string; comment: string }
-type Parts = { readonly db: Db; readonly clock: Clock; readonly methods: MethodWords }
+type RevisionRow = SignedRevision & { readonly signature: Buffer | null }
+type Parts = { readonly db: Db; readonly clock: Clock; readonly methods: MethodWords; readonly signer: Signer }
 
 const keptParsed = 32
 const lastFile = 'policy.file'
 
-/** The store over one database. `methods`: the list of methods/index.ts. */
-export function policyStore(db: Db, clock: Clock, methods: MethodWords): PolicyStore {
-  const parts = { db, clock, methods }
+/** The store over one database. `methods`: the list of methods/index.ts. `signer`: vouches for what is applied, and refuses what is not ours. */
+export function policyStore(db: Db, clock: Clock, methods: MethodWords, signer: Signer): PolicyStore {
+  const parts = { db, clock, methods, signer }
   const parsed = new Map<number, Revision>()
 
   const at = async (revision: number): Promise<Revision | undefined> => {
@@ -61,6 +63,7 @@ export function policyStore(db: Db, clock: Clock, methods: MethodWords): PolicyS
     if (known !== undefined) return known
     const [row] = await db.read<RevisionRow>(sql`SELECT * FROM policy_revision WHERE revision = ${revision}`)
     if (row === undefined) return undefined
+    if (!isSigned(signer, row, row.signature)) throw new PolicyAltered(revision)
     const found = readRevision(row, methods)
     const [oldest] = parsed.keys()
     if (parsed.size >= keptParsed && oldest !== undefined) parsed.delete(oldest)
@@ -116,20 +119,25 @@ type Change = {
   readonly onlyAsFirst?: boolean
 }
 
-async function apply({ db, clock, methods }: Parts, { text, by, comment, also = [], onlyAsFirst = false }: Change): Promise<Applied> {
+async function apply(
+  { db, clock, methods, signer }: Parts,
+  { text, by, comment, also = [], onlyAsFirst = false }: Change,
+): Promise<Applied> {
   const read = parsePolicy(text, methods)
   if (read.kind === 'errors') return read
   const { fingerprint, rules } = read.policy
   for (;;) {
     const before = await inForce(db)
-    if (before !== undefined && (onlyAsFirst || before.text === text)) {
+    // One that is not ours never counts as the same: applying anew is how it is got rid of.
+    if (before !== undefined && (onlyAsFirst || (before.text === text && isSigned(signer, before, before.signature)))) {
       if (also.length > 0) await db.write(...also)
       return { kind: 'unchanged', revision: before.revision, fingerprint: before.fingerprint }
     }
     const now = clock()
     const revision = (before?.revision ?? 0) + 1
-    const insert = sql`INSERT INTO policy_revision (revision, fingerprint, text, applied_at, applied_by, comment)
-      VALUES (${revision}, ${fingerprint}, ${text}, ${now}, ${by}, ${comment}) ON CONFLICT (revision) DO NOTHING`
+    const signature = signRevision(signer, { revision, fingerprint, text, applied_at: now, applied_by: by, comment })
+    const insert = sql`INSERT INTO policy_revision (revision, fingerprint, text, applied_at, applied_by, comment, signature)
+      VALUES (${revision}, ${fingerprint}, ${text}, ${now}, ${by}, ${comment}, ${signature}) ON CONFLICT (revision) DO NOTHING`
     const told = entry(now, {
       actor: by,
       action: 'policy.applied',

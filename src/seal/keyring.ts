@@ -1,15 +1,17 @@
 /** The server's keys: the epoch keys that wrap what is in the queue, and the keys that wrap salts, sign letters and vouch for envelopes. */
-import { createHmac, createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto'
+import { createHmac, type KeyObject, randomBytes } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import type { Clock } from '../ops/clock.ts'
 import { unwrapFileKey, wrapFileKey } from './age.ts'
 import { openBox, sealBox } from './box.ts'
 import { destroyKeyFile, makeKeyFile, prepareKeyFolder, readKeyFile } from './key-files.ts'
+import { joinParts } from './parts.ts'
+import { permanentKey, type Signer, signerOf } from './signer.ts'
 import { privateKeyOf, publicHalf } from './x25519.ts'
 
 export { KeyFileBroken } from './key-files.ts'
 
-export type Keyring = {
+export type Keyring = Signer & {
   /** Wrap a file key (16 bytes) for the queue by the current epoch's public key; 64 bytes. */
   readonly wrap: (fileKey: Buffer) => { readonly epoch: string; readonly wrap: Buffer }
   /** The file key; undefined when the epoch key is destroyed or the wrap was changed. */
@@ -25,9 +27,6 @@ export type Keyring = {
   readonly mac: (purpose: string, ...parts: (string | Buffer)[]) => Buffer
   readonly sealSalt: (salt: Buffer, aad: Buffer) => Buffer
   readonly openSalt: (sealed: Buffer, aad: Buffer) => Buffer | undefined
-  /** Ed25519 (RFC 8032), 64 bytes. */
-  readonly sign: (bytes: Buffer) => Buffer
-  readonly verify: (bytes: Buffer, signature: Buffer) => boolean
   /** Wipe the keys from memory; nothing but `close` may be called afterwards. */
   readonly close: () => void
 }
@@ -45,15 +44,17 @@ export async function openKeyring(folder: string, clock: Clock): Promise<Keyring
   const saltKey = await permanentKey(folder, 'salt')
   const signKey = await permanentKey(folder, 'sign')
   const epochs = await openEpochs(folder, clock)
-  const signer = ed25519(signKey)
-  const verifier = createPublicKey(signer)
+  const signer = signerOf(signKey)
   return {
     ...epochs,
-    mac: (purpose, ...parts) => lengthPrefixed(createHmac('sha256', alive(macKey)), [purpose, ...parts]).digest(),
+    mac: (purpose, ...parts) =>
+      createHmac('sha256', alive(macKey))
+        .update(joinParts([purpose, ...parts]))
+        .digest(),
     sealSalt: (salt, aad) => sealBox(alive(saltKey), salt, aad),
     openSalt: (sealed, aad) => openBox(alive(saltKey), sealed, aad),
-    sign: (bytes) => sign(null, bytes, alive(signKey) && signer),
-    verify: (bytes, signature) => verify(null, bytes, verifier, signature),
+    sign: (bytes) => alive(signKey) && signer.sign(bytes),
+    verify: signer.verify,
     close: () => {
       for (const key of [macKey, saltKey, signKey]) key.fill(0)
       epochs.close()
@@ -61,34 +62,11 @@ export async function openKeyring(folder: string, clock: Clock): Promise<Keyring
   }
 }
 
-/** A key as long as the installation lives: never made anew when the file is there but bad, for letters depend on it. */
-async function permanentKey(folder: string, what: 'mac' | 'salt' | 'sign'): Promise<Buffer> {
-  const prefix = `letterlock-${what}-key-`
-  return readKeyFile(folder, `${what}.key`, prefix) ?? makeKeyFile(folder, `${what}.key`, prefix, randomBytes(32))
-}
-
 /** After `close` all keys are zero; using one would look as if it worked. */
 function alive(key: Buffer): Buffer {
   if (key.every((byte) => byte === 0)) throw new Error('the keyring is closed')
   return key
 }
-
-function lengthPrefixed<Sink extends { update: (bytes: Buffer) => unknown }>(sink: Sink, parts: readonly (string | Buffer)[]): Sink {
-  for (const part of parts) {
-    const bytes = typeof part === 'string' ? Buffer.from(part) : part
-    const length = Buffer.alloc(4)
-    length.writeUInt32BE(bytes.length)
-    sink.update(length)
-    sink.update(bytes)
-  }
-  return sink
-}
-
-/** RFC 8410 §7: what stands before the 32 secret bytes of an Ed25519 key. */
-const ed25519Prefix = Buffer.from('302e020100300506032b657004220420', 'hex')
-
-const ed25519 = (secret: Buffer): KeyObject =>
-  createPrivateKey({ key: Buffer.concat([ed25519Prefix, secret]), format: 'der', type: 'pkcs8' })
 
 type Epochs = Pick<Keyring, 'wrap' | 'unwrap' | 'currentEpoch' | 'epochs' | 'rotate' | 'destroy' | 'close'>
 

@@ -6,7 +6,7 @@ import { failpoint } from '../ops/failpoint.ts'
 import { sql } from '../store/db.ts'
 import { openContent } from './content.ts'
 import { dueGroups, type Wanted } from './due.ts'
-import { envelopeMac } from './envelope-mac.ts'
+import { isEnvelope } from './envelope-mac.ts'
 import { type Frozen, isFrozen, readFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
 
@@ -112,7 +112,7 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
   const recipients = await db.read<Pick<RecipientRow, 'id' | 'address' | 'bcc' | 'plan' | 'step'>>(
     sql`SELECT id, address, bcc, plan, step FROM recipient WHERE message = ${messageId}`,
   )
-  const mac = envelopeMac(keyring, {
+  const envelope = {
     id: messageId,
     kind: message.kind,
     about: message.about,
@@ -120,10 +120,12 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
     reversePath: message.reverse_path,
     headerFrom: message.header_from,
     payloadSha256: content.payload_sha256,
+    policyRevision: message.kind === 'mail' ? message.policy_revision : 0,
     recipients: recipients.map(({ id, address, bcc }) => ({ id, address, bcc: bcc === 1 })),
-  })
-  if (!mac.equals(message.mac)) return { ...damaged('its envelope was altered in the database'), vouched: false }
-  if (recipients.some(({ id, plan, step }) => plan !== null && !isFrozen(keyring, id, step, plan)))
+  }
+  if (!isEnvelope(keyring, envelope, message.mac)) return { ...damaged('its envelope was altered in the database'), vouched: false }
+  // Mail of ours has its plan from the start: one without was to be planned by rules that are not meant for it.
+  if (recipients.some(({ id, plan, step }) => (plan === null ? message.kind !== 'mail' : !isFrozen(keyring, id, step, plan))))
     return damaged('its plan was altered in the database')
   if (message.epoch === null || message.wrap === null) return damaged('its key is missing')
   const fileKey = keyring.unwrap(message.epoch, message.wrap)

@@ -9,12 +9,25 @@ export type SealedEnvelope = {
   readonly reversePath: string
   readonly headerFrom: string
   readonly payloadSha256: string
+  /** By which the message is planned; 0 for mail of ours, whose plan is frozen from the start. */
+  readonly policyRevision: number
   readonly recipients: readonly { readonly id: string; readonly address: string; readonly bcc: boolean }[]
 }
 
-/** 32 bytes of HMAC-SHA-256 by the queue's MAC key. The order of the recipients does not matter. */
-export function envelopeMac(keyring: Keyring, envelope: SealedEnvelope): Buffer {
-  const { id, kind, about, messageId, reversePath, headerFrom, payloadSha256, recipients } = envelope
+/** First byte of a MAC that covers the policy revision. Those before it were 32 bytes without a version, and did not. */
+const version = 2
+
+/** 33 bytes: the version and HMAC-SHA-256 by the queue's MAC key. The order of the recipients does not matter. */
+export const envelopeMac = (keyring: Keyring, envelope: SealedEnvelope): Buffer =>
+  Buffer.concat([Buffer.of(version), keyring.mac('envelope v2', String(envelope.policyRevision), ...envelopeParts(envelope))])
+
+/** Was the envelope with this MAC accepted like this? Mail accepted before version 2 has the shorter MAC, and still opens. */
+export function isEnvelope(keyring: Keyring, envelope: SealedEnvelope, mac: Buffer): boolean {
+  if (mac.length === 32) return mac.equals(keyring.mac('envelope', ...envelopeParts(envelope)))
+  return mac.equals(envelopeMac(keyring, envelope))
+}
+
+function envelopeParts({ id, kind, about, messageId, reversePath, headerFrom, payloadSha256, recipients }: SealedEnvelope): string[] {
   const named = recipients.map((recipient) => `${recipient.id} ${recipient.bcc ? 'bcc' : 'named'} ${recipient.address}`).sort()
-  return keyring.mac('envelope', id, kind, about ?? '', messageId, reversePath, headerFrom, payloadSha256, ...named)
+  return [id, kind, about ?? '', messageId, reversePath, headerFrom, payloadSha256, ...named]
 }

@@ -8,7 +8,7 @@ import { newId } from '../mail/id.ts'
 import { failpoint } from '../ops/failpoint.ts'
 import { newFileKey, sealer } from '../seal/age.ts'
 import type { BlobWriter } from '../store/blobs.ts'
-import { type Statement, sql } from '../store/db.ts'
+import { type Db, type Statement, sql } from '../store/db.ts'
 import { envelopeMac } from './envelope-mac.ts'
 import { sealFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
@@ -52,7 +52,8 @@ export function openIntake(parts: SpoolParts, wake: () => void): Intake {
       const content = { inline: blob === null ? Buffer.concat(kept) : null, blob, payloadSize, sha256: hash.digest('hex') }
       try {
         failpoint('accept.before-commit')
-        await db.write(...messageRows(parts, { id, kind: 'mail', about: null, size, fileKey, content, steps: null, ...acceptance }))
+        const own = { id, kind: 'mail', about: null, size, fileKey, content, policyRevision: await revisionInForce(db), steps: null }
+        await db.write(...messageRows(parts, { ...own, ...acceptance }))
       } catch (error) {
         if (blob !== null) await blobs.remove(blob).catch(() => undefined)
         throw error
@@ -69,6 +70,12 @@ export function openIntake(parts: SpoolParts, wake: () => void): Intake {
   }
 }
 
+/** The policy that a message accepted now is planned by; 0 before there is any. */
+async function revisionInForce(db: Db): Promise<number> {
+  const [row] = await db.read<{ revision: number }>(sql`SELECT COALESCE(MAX(revision), 0) AS revision FROM policy_revision`)
+  return row?.revision ?? 0
+}
+
 /** The statements that queue a small mail of ours, sealed like any other. */
 export function draftOriginal(parts: SpoolParts, mail: Original): { id: string; statements: Statement[] } {
   const id = newId()
@@ -77,7 +84,7 @@ export function draftOriginal(parts: SpoolParts, mail: Original): { id: string; 
   const payload = Buffer.concat([...seal.push(mail.content), ...seal.end()])
   const content = { inline: payload, blob: null, payloadSize: payload.length, sha256: createHash('sha256').update(payload).digest('hex') }
   const client = { address: 'internal', name: parts.settings.hostname, authenticatedAs: null, tls: null }
-  const statements = messageRows(parts, { ...mail, id, size: mail.content.length, fileKey, content, client })
+  const statements = messageRows(parts, { ...mail, id, size: mail.content.length, fileKey, content, client, policyRevision: 0 })
   fileKey.fill(0)
   return { id, statements }
 }
@@ -90,6 +97,8 @@ type NewMessage = Omit<Acceptance, 'envelope'> & {
   readonly size: number
   readonly fileKey: Buffer
   readonly content: { readonly inline: Buffer | null; readonly blob: string | null; readonly payloadSize: number; readonly sha256: string }
+  /** The one in force at acceptance; 0 for mail of ours. */
+  readonly policyRevision: number
   /** The frozen plan of a mail of ours; null: routing plans it. */
   readonly steps: Original['steps'] | null
 }
@@ -107,6 +116,7 @@ function messageRows({ keyring, clock }: SpoolParts, mail: NewMessage): Statemen
     reversePath: envelope.reversePath,
     headerFrom: mail.headerFrom,
     payloadSha256: content.sha256,
+    policyRevision: mail.policyRevision,
     recipients,
   }
   const plan = (recipient: string) => mail.steps && sealFrozen(keyring, recipient, 0, { plan: ownPlan(mail.steps), earlier: [] })
@@ -114,7 +124,7 @@ function messageRows({ keyring, clock }: SpoolParts, mail: NewMessage): Statemen
     sql`INSERT INTO message (id, kind, about, message_id, reverse_path, header_from, accepted_at, size, policy_revision, body, smtp_utf8,
         ret, envid, client, mac, epoch, wrap)
       VALUES (${id}, ${mail.kind}, ${mail.about}, ${mail.messageId}, ${envelope.reversePath}, ${mail.headerFrom}, ${now}, ${mail.size},
-        (SELECT COALESCE(MAX(revision), 0) FROM policy_revision), ${envelope.body}, ${envelope.smtpUtf8 ? 1 : 0},
+        ${mail.policyRevision}, ${envelope.body}, ${envelope.smtpUtf8 ? 1 : 0},
         ${envelope.ret ?? null}, ${envelope.envid ?? null}, ${JSON.stringify(mail.client)}, ${envelopeMac(keyring, sealed)}, ${epoch}, ${wrap})`,
     sql`INSERT INTO content (message, inline_payload, blob, payload_size, payload_sha256)
       VALUES (${id}, ${content.inline}, ${content.blob}, ${content.payloadSize}, ${content.sha256})`,

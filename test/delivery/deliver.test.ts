@@ -10,6 +10,7 @@ import type { EnvelopeRecipient } from '../../src/mail/envelope.ts'
 import type { Outcome } from '../../src/mail/outcome.ts'
 import type { Answer } from '../../src/methods/method.ts'
 import { defaultSettings } from '../../src/ops/settings.ts'
+import { PolicyAltered } from '../../src/routing/signature.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
 import { SealBroken } from '../../src/seal/payload.ts'
 import { claimGroups } from '../../src/spool/claim.ts'
@@ -371,6 +372,18 @@ test('a message that cannot be planned waits with a reason and growing pauses, w
   assert.ok(world.now > 5 * 86_400_000 && (waits.at(-1) ?? 0) > 10 * (waits[0] ?? 0), String(waits))
   assert.equal((await world.spoolParts.db.read(sql`SELECT id FROM message WHERE kind = 'dsn'`)).length, 1)
   world.answers.tls = all(delivered)
+  await deliver()
+  assert.equal((await stateOf('tls@lab.example')).state, 'delivered')
+})
+
+test('a message whose policy revision was altered in the database is held, and an operator can release it when the row is whole again', async () => {
+  const id = await accept([{ address: 'tls@lab.example' }])
+  world.answers.tls = all(delivered)
+  await deliver({ ...world.parts, planFor: () => Promise.reject(new PolicyAltered(7)) })
+  const { state, reason, last_reply } = await stateOf('tls@lab.example')
+  assert.deepEqual([state, reason], ['held', 'content-damaged'])
+  assert.match(last_reply, /policy revision 7 was altered in the database/)
+  await act('release', id)
   await deliver()
   assert.equal((await stateOf('tls@lab.example')).state, 'delivered')
 })

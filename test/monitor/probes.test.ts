@@ -9,6 +9,7 @@ import { historyOf, lastCheck, listProbed } from '../../src/monitor/history.ts'
 import { probeDue, startProbes } from '../../src/monitor/probes.ts'
 import { systemClock } from '../../src/ops/clock.ts'
 import { policyStore } from '../../src/routing/store.ts'
+import { signerOf } from '../../src/seal/signer.ts'
 import { type Db, sql } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
 import { createResolver } from '../../src/transport/dns.ts'
@@ -41,7 +42,7 @@ const parts = (overrides: Partial<Peers['settings']> = {}, random = () => 0.5) =
   db,
   clock: () => now,
   log: pino({ level: 'warn' }, { write: (line: string) => void logged.push(JSON.parse(line)) }),
-  policy: async () => (await policyStore(db, systemClock, methods).ensureDefault()).policy,
+  policy: async () => (await policyStore(db, systemClock, methods, signerOf(Buffer.alloc(32, 1))).ensureDefault()).policy,
   random,
   probing: { resolver: createResolver({ servers: peers.settings['dns.servers'], clock: systemClock, timeout: 300 }) },
 })

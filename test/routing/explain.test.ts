@@ -14,6 +14,7 @@ import { readExplanations } from '../../src/routing/explanations.ts'
 import { plan } from '../../src/routing/plan.ts'
 import { decisionRecord, readRecords } from '../../src/routing/record.ts'
 import { policyStore } from '../../src/routing/store.ts'
+import { signerOf } from '../../src/seal/signer.ts'
 import { sql } from '../../src/store/db.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
@@ -234,7 +235,7 @@ test('readExplanations finds a message by id or Message-ID, and each or one of i
   const db = openSqlite(join(folder, 'db'))
   try {
     await migrate(db, join(packageRoot, 'migrations'))
-    const policies = policyStore(db, () => 1000, methods)
+    const policies = policyStore(db, () => 1000, methods, signerOf(Buffer.alloc(32, 1)))
     const applied = await policies.apply(policyText, { by: 'test', comment: '' })
     assert.ok(applied.kind === 'applied')
     const frozen = plan((await policies.current()).policy, facts)

@@ -1,18 +1,22 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { methods } from '../../src/methods/index.ts'
 import { packageRoot } from '../../src/ops/package-root.ts'
 import { defaultPolicyText } from '../../src/routing/default-policy.ts'
+import { signFormer } from '../../src/routing/former.ts'
+import { PolicyAltered, type SignedRevision, signRevision } from '../../src/routing/signature.ts'
 import { policyStore, readPolicyFile } from '../../src/routing/store.ts'
+import { signerOf } from '../../src/seal/signer.ts'
 import { type Db, sql } from '../../src/store/db.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 
 const now = Date.UTC(2026, 10, 3)
 const clock = () => now
+const signer = signerOf(Buffer.alloc(32, 1))
 const portal = 'version: 1\ndefault: { deliver: [escrow] }\n'
 const broken = 'version: 1\ndefault: { deliver: [escro] }\n'
 const by = { by: 'cli:ann', comment: 'try' }
@@ -40,7 +44,7 @@ async function world() {
     db.read<{ actor: string; action: string; object: string; detail: string }>(
       sql`SELECT actor, action, object, detail FROM audit ORDER BY id`,
     )
-  return { folder, db, connect, audit, store: policyStore(db, clock, methods) }
+  return { folder, db, connect, audit, store: policyStore(db, clock, methods, signer) }
 }
 
 describe('policyStore', () => {
@@ -96,7 +100,7 @@ describe('policyStore', () => {
   test('notices at once what another process applied', async () => {
     const { store, connect } = await world()
     await store.ensureDefault()
-    const other = policyStore(connect(), clock, methods)
+    const other = policyStore(connect(), clock, methods, signer)
     await other.apply(portal, by)
     assert.equal((await store.current()).revision, 2)
   })
@@ -104,7 +108,7 @@ describe('policyStore', () => {
   test('gives each of many applied at the same moment a revision of its own', async () => {
     const { store, connect } = await world()
     await store.ensureDefault()
-    const other = policyStore(connect(), clock, methods)
+    const other = policyStore(connect(), clock, methods, signer)
     const texts = Array.from({ length: 8 }, (_, index) => `${portal}# ${index}\n`)
     const applied = await Promise.all(texts.map((text, index) => (index % 2 ? store : other).apply(text, by)))
     assert.deepEqual(applied.map((answer) => answer.kind === 'applied' && answer.revision).sort(), [2, 3, 4, 5, 6, 7, 8, 9])
@@ -112,10 +116,71 @@ describe('policyStore', () => {
 
   test('says which revision cannot be read when the program is older than the policy', async () => {
     const { store, db } = await world()
-    await db.write(
-      sql`INSERT INTO policy_revision (revision, fingerprint, text, applied_at, applied_by, comment) VALUES (${1}, ${'x'}, ${broken}, ${now}, ${'x'}, ${''})`,
-    )
+    await plant(db, broken, (row) => signRevision(signer, row))
     await assert.rejects(store.current(), /policy revision 1 cannot be read by this version \(line 2: step "escro" is unknown\)/)
+  })
+})
+
+/** Write revision 1 past the store; `sign` undefined: as a version did that knew no signatures. */
+async function plant(db: Db, text: string, sign?: (row: SignedRevision) => Buffer): Promise<void> {
+  const row = { revision: 1, fingerprint: 'x', text, applied_at: now, applied_by: 'x', comment: '' }
+  await db.write(sql`INSERT INTO policy_revision (revision, fingerprint, text, applied_at, applied_by, comment, signature)
+    VALUES (${1}, ${'x'}, ${text}, ${now}, ${'x'}, ${''}, ${sign?.(row) ?? null})`)
+}
+
+describe('signatures of policy revisions', () => {
+  for (const [what, change] of [
+    ['another text', sql`UPDATE policy_revision SET text = ${portal}`],
+    ['another date', sql`UPDATE policy_revision SET applied_at = 1`],
+    ['another author', sql`UPDATE policy_revision SET applied_by = 'cli:root'`],
+    ['no signature', sql`UPDATE policy_revision SET signature = NULL`],
+    ['a cut signature', sql`UPDATE policy_revision SET signature = ${Buffer.alloc(3)}`],
+    ['another number', sql`UPDATE policy_revision SET revision = 2`],
+  ] as const)
+    test(`a revision with ${what} is refused, whoever asks for it`, async () => {
+      const { store, db, connect } = await world()
+      await store.ensureDefault()
+      await db.write(change)
+      const other = policyStore(connect(), clock, methods, signer)
+      await assert.rejects(other.current(), PolicyAltered)
+      const number = what === 'another number' ? 2 : 1
+      await assert.rejects(other.at(number), new RegExp(`policy revision ${number} was altered in the database`))
+    })
+
+  test('a revision signed by the key of another installation is refused', async () => {
+    const { store, db } = await world()
+    await plant(db, portal, (row) => signRevision(signerOf(Buffer.alloc(32, 2)), row))
+    await assert.rejects(store.current(), PolicyAltered)
+  })
+
+  test('applying a policy anew, be it the same text, puts a signed one in force', async () => {
+    const { store, db } = await world()
+    await plant(db, portal)
+    assert.equal((await store.apply(portal, by)).kind, 'applied')
+    assert.equal((await store.current()).revision, 2)
+  })
+
+  test('revisions from before signatures are signed once: one planted later is not', async () => {
+    const { store, db, folder, audit } = await world()
+    const keys = join(folder, 'keys')
+    await mkdir(keys, { mode: 0o700 })
+    await plant(db, portal)
+    assert.equal(await signFormer(db, signer, keys, clock), 1)
+    assert.equal((await store.current()).text, portal)
+    assert.equal((await audit())[0]?.action, 'policy.signed')
+    await db.write(sql`UPDATE policy_revision SET revision = 2, signature = NULL`)
+    assert.equal(await signFormer(db, signer, keys, clock), 0)
+    await assert.rejects(store.current(), PolicyAltered)
+  })
+
+  test('an installation that begins with signatures never signs what lacks one', async () => {
+    const { store, db, folder } = await world()
+    const keys = join(folder, 'keys')
+    await mkdir(keys, { mode: 0o700 })
+    assert.equal(await signFormer(db, signer, keys, clock), 0)
+    await plant(db, portal)
+    assert.equal(await signFormer(db, signer, keys, clock), 0)
+    await assert.rejects(store.current(), PolicyAltered)
   })
 })
 

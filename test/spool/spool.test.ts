@@ -213,12 +213,42 @@ describe('spool: rows that were tampered with', () => {
     ['another sender', sql`UPDATE message SET reverse_path = 'x@evil.example'`],
     ['a named recipient hidden', sql`UPDATE recipient SET bcc = 1`],
     ['another payload', sql`UPDATE content SET payload_sha256 = 'ab'`],
+    ['another policy revision', sql`UPDATE message SET policy_revision = policy_revision + 1`],
+    ['a shorter MAC', sql`UPDATE message SET mac = substr(mac, 2)`],
   ] as const)
     test(`${what} is detected and the content not handed out`, async () => {
       const id = await accept(Buffer.from('x\r\n'))
       await parts.db.write(statement)
       assert.equal((await openClaimed(parts, id)).kind, 'damaged')
     })
+})
+
+test('spool: mail accepted by a version whose MAC knew no policy revision still opens, and only unaltered', async () => {
+  const id = await accept(Buffer.from('x\r\n'))
+  const [row] = await parts.db.read<{ sha: string }>(sql`SELECT payload_sha256 AS sha FROM content`)
+  const [to, from] = ['a@lab.example', 's@org.example']
+  const mac = parts.keyring.mac('envelope', id, 'mail', '', '<1@org.example>', from, from, row?.sha ?? '', `${id}-1 named ${to}`)
+  await parts.db.write(sql`UPDATE message SET mac = ${mac}`)
+  assert.equal((await read(id)).toString(), 'x\r\n')
+  await parts.db.write(sql`UPDATE message SET header_from = 'x@org.example'`)
+  assert.equal((await openClaimed(parts, id)).kind, 'damaged')
+})
+
+test('spool: mail of ours without its plan is not planned by rules meant for others', async () => {
+  const { id, statements } = createSpool(parts).draft({
+    ...{ kind: 'notice', about: 'letter', content: Buffer.from('x\r\n'), messageId: '<2@org.example>', headerFrom: 's@org.example' },
+    envelope: {
+      reversePath: 's@org.example',
+      recipients: [{ address: 'a@lab.example', notify: [], bcc: false }],
+      body: '7bit',
+      smtpUtf8: false,
+    },
+    steps: [{ method: 'opportunistic', options: {} }],
+  })
+  await parts.db.write(...statements)
+  assert.equal((await openClaimed(parts, id)).kind, 'content')
+  await parts.db.write(sql`UPDATE recipient SET plan = NULL`)
+  assert.equal((await openClaimed(parts, id)).kind, 'damaged')
 })
 
 test('spool: a plan or a step altered in the database is not walked', async () => {

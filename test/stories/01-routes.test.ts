@@ -3,8 +3,10 @@ import { after, before, test } from 'node:test'
 import { listLetters, listQueue } from '../../src/delivery/trace.ts'
 import { methods } from '../../src/methods/index.ts'
 import { systemClock } from '../../src/ops/clock.ts'
+import { pathOf } from '../../src/ops/settings.ts'
 import { readExplanations } from '../../src/routing/explanations.ts'
 import { policyStore } from '../../src/routing/store.ts'
+import { openSigner } from '../../src/seal/signer.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -36,7 +38,8 @@ const only = async (id: string) => {
   return recipients[0] ?? assert.fail()
 }
 const explain = async (id: string, to?: string) => {
-  const [explanation] = await readExplanations({ db: world.db, policies: policyStore(world.db, systemClock, methods) }, id, to)
+  const policies = policyStore(world.db, systemClock, methods, await openSigner(pathOf(world.settings.keys)))
+  const [explanation] = await readExplanations({ db: world.db, policies }, id, to)
   return explanation ?? assert.fail('no explanation')
 }
 

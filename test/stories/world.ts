@@ -12,8 +12,9 @@ import { type Manner, type Partner, type PartnerMail, startPartner } from '../..
 import { type Gateway, startGateway } from '../../src/gateway.ts'
 import { methods } from '../../src/methods/index.ts'
 import { systemClock } from '../../src/ops/clock.ts'
-import { defaultSettings, type Settings } from '../../src/ops/settings.ts'
+import { defaultSettings, pathOf, type Settings } from '../../src/ops/settings.ts'
 import { policyStore } from '../../src/routing/store.ts'
+import { openSigner } from '../../src/seal/signer.ts'
 import type { Db } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
 
@@ -72,7 +73,10 @@ export async function startWorld(domains: { readonly [domain: string]: Domain },
         async () => `${at.mails.length} mails`,
       ),
     applyPolicy: async (text) => {
-      const applied = await policyStore(db, systemClock, methods).apply(text, { by: 'test', comment: '' })
+      const applied = await policyStore(db, systemClock, methods, await openSigner(pathOf(settings.keys))).apply(text, {
+        by: 'test',
+        comment: '',
+      })
       if (applied.kind === 'errors') throw new Error(JSON.stringify(applied.problems))
     },
     restart: async () => {
