@@ -1,0 +1,26 @@
+/** Runs the benchmark in namespaces of its own: ports, DNS and every process are its own, and all end with it. */
+import { spawn, spawnSync } from 'node:child_process'
+
+const marker = 'BENCH_ISOLATED'
+const flags = ['--net', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child']
+
+/** True in the process that runs inside. */
+export const isolated = (): boolean => process.env[marker] === 'yes'
+
+export const inOwnNetwork = {
+  /** Linux, root, and unshare and ip there. */
+  possible: (): boolean =>
+    process.getuid?.() === 0 && spawnSync('unshare', [...flags, 'ip', 'link', 'set', 'lo', 'up'], { stdio: 'ignore' }).status === 0,
+  /** Runs this very command line again, inside; resolves with its exit code. */
+  run: (): Promise<number> => {
+    // The shell is process 1 of the namespace: it reaps what daemons leave behind.
+    const script = 'ip link set lo up && "$@"; exit $?'
+    const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
+    const child = spawn('unshare', [...flags, 'sh', '-c', script, 'sh', ...command], {
+      stdio: 'inherit',
+      env: { ...process.env, [marker]: 'yes' },
+    })
+    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => child.kill('SIGKILL'))
+    return new Promise((done, fail) => child.once('error', fail).once('close', (code) => done(code ?? 1)))
+  },
+}

@@ -1,0 +1,106 @@
+/** The command line of `npm run bench`. */
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { ours } from './peers/ours.ts'
+import type { PeerKind } from './peers/peer.ts'
+import { postfix, tunedPostfix } from './peers/postfix.ts'
+import { type Scenario, scenarios } from './scenarios.ts'
+
+export type Options =
+  | {
+      readonly kind: 'run'
+      readonly peers: readonly PeerKind[]
+      readonly scenarios: readonly Scenario[]
+      readonly rounds: number
+      readonly folder: string
+      readonly results: string
+      readonly append: boolean
+    }
+  | { readonly kind: 'help' }
+  | { readonly kind: 'wrong'; readonly text: string }
+
+/** Where queues and tools go when nothing else is said. */
+export const scratch = process.env.BENCH_FOLDER ?? join(tmpdir(), 'letterlock-bench')
+
+const letterlock = ours({ name: 'letterlock', about: 'this working tree as built, SQLite' })
+const all: readonly PeerKind[] = [postfix, tunedPostfix, letterlock]
+
+export const helpText = `npm run bench -- [options]        Letterlock beside other mail servers, on this machine
+
+  --peers a,b            which: ${all.map(({ name }) => name).join(', ')} (default: all that are installed)
+  --program name=FILE    one more Letterlock: FILE is the dist/main.js of another build; may be repeated
+  --scenarios a,b        which: ${scenarios.map(({ name }) => name).join(', ')} (default: all)
+  --rounds N             how often each peer is measured under each scenario, in turns (default 3)
+  --quick                one round of a third of the messages
+  --scale X              X times as many messages
+  --folder DIR           scratch, on the disk that is to be measured (default ${scratch}, or $BENCH_FOLDER)
+  --results DIR          where the results are written (default bench/results)
+  --append               add to the results that are there
+  --no-build             do not install and build first
+  --help
+
+Scenarios:
+${scenarios.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
+`
+
+const known = {
+  peers: { type: 'string' },
+  program: { type: 'string', multiple: true },
+  scenarios: { type: 'string' },
+  rounds: { type: 'string' },
+  quick: { type: 'boolean' },
+  scale: { type: 'string' },
+  folder: { type: 'string' },
+  results: { type: 'string' },
+  append: { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const
+
+/** Read the command line; what is wrong with it is said in a sentence. */
+export function readOptions(argv: readonly string[]): Options {
+  try {
+    return chosen(parseArgs({ args: [...argv], options: known }).values)
+  } catch (error) {
+    return { kind: 'wrong', text: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof known }>>['values']
+
+function chosen(values: Values): Options {
+  if (values.help) return { kind: 'help' }
+  const programs = (values.program ?? []).map((text) => {
+    const [name = '', program] = text.split('=')
+    if (!/^[a-z0-9-]+$/.test(name) || program === undefined) throw new Error('--program wants name=FILE, such as before=/old/dist/main.js')
+    return ours({ name, about: program, program })
+  })
+  const scale = number(values.scale ?? '1', '--scale') * (values.quick ? 1 / 3 : 1)
+  return {
+    kind: 'run',
+    peers: [...named(values.peers, all, 'peer'), ...programs],
+    scenarios: named(values.scenarios, scenarios, 'scenario').map((scenario) => ({
+      ...scenario,
+      messages: Math.max(scenario.sessions, Math.round(scenario.messages * scale)),
+    })),
+    rounds: number(values.rounds ?? (values.quick ? '1' : '3'), '--rounds'),
+    folder: values.folder ?? scratch,
+    results: values.results ?? join(import.meta.dirname, 'results'),
+    append: values.append === true,
+  }
+}
+
+function number(text: string, option: string): number {
+  const read = Number(text)
+  if (Number.isFinite(read) && read > 0) return read
+  throw new Error(`${option} wants a number above 0, not '${text}'`)
+}
+
+function named<T extends { readonly name: string }>(text: string | undefined, from: readonly T[], what: string): readonly T[] {
+  if (text === undefined) return from
+  return text.split(',').map((name) => {
+    const found = from.find((one) => one.name === name)
+    if (found === undefined) throw new Error(`there is no ${what} '${name}'; there are ${from.map((one) => one.name).join(', ')}`)
+    return found
+  })
+}
