@@ -1,40 +1,82 @@
-/** The thread in which OpenPGP works, so that a large message never holds up the others: clear text in, ciphertext out, chunk by chunk. */
-import { parentPort } from 'node:worker_threads'
-import { createMessage, encrypt, readKey } from 'openpgp'
-import { crc24, crc24Start } from './armor.ts'
+/** The threads in which OpenPGP works: they judge keys, and turn clear text into an armored message. */
+import type { MessagePort } from 'node:worker_threads'
+import { createMessage, encrypt, type Key, readKey } from 'openpgp'
+import { serveJobs } from '../../ops/threads.ts'
+import { createArmorer } from './armor.ts'
+import { objectionToKey } from './key-check.ts'
+import { createKeyShelf } from './key-shelf.ts'
 import { openPgpConfig } from './openpgp-limits.ts'
 
-/** What is asked: encrypt the stream to all keys at once. Answers carry the same number. */
-export type EncryptJob = {
-  readonly job: number
-  readonly keys: readonly string[]
-  readonly clear: ReadableStream<Uint8Array>
-  readonly now: number
-}
-export type EncryptAnswer = { readonly job: number } & (
-  | { readonly kind: 'chunk'; readonly bytes: Uint8Array }
-  /** CRC-24 of all chunks. */
-  | { readonly kind: 'done'; readonly checksum: number }
-  | { readonly kind: 'failed'; readonly text: string }
-)
-
-const port = parentPort
-if (port === null) throw new Error('encrypt-worker.ts runs as a worker thread only')
-const answer = (given: EncryptAnswer, transfer: ArrayBuffer[] = []) => port.postMessage(given, transfer)
-
-port.on('message', async ({ job, keys, clear, now }: EncryptJob) => {
-  try {
-    const encryptionKeys = await Promise.all(keys.map((armoredKey) => readKey({ armoredKey, config: openPgpConfig })))
-    const message = await createMessage({ binary: clear, format: 'binary', date: new Date(now) })
-    const ciphertext = await encrypt({ message, encryptionKeys, format: 'binary', date: new Date(now), config: openPgpConfig })
-    let checksum = crc24Start
-    for await (const chunk of ciphertext as unknown as AsyncIterable<Uint8Array>) {
-      const bytes = new Uint8Array(chunk)
-      checksum = crc24(checksum, bytes)
-      answer({ job, kind: 'chunk', bytes }, [bytes.buffer])
+/** Keys are armored; `now` in milliseconds since 1970. */
+export type PgpJob =
+  /** Why each key cannot be used now; null: it can. */
+  | { readonly kind: 'check'; readonly keys: readonly string[]; readonly now: number }
+  /** Encrypt to all keys at once. `clear`: all of it, or where it comes from in pieces. */
+  | {
+      readonly kind: 'encrypt'
+      readonly keys: readonly string[]
+      readonly now: number
+      readonly clear: Uint8Array<ArrayBuffer> | MessagePort
     }
-    answer({ job, kind: 'done', checksum })
+
+export type PgpResult =
+  | { readonly kind: 'checked'; readonly objections: readonly (string | null)[] }
+  | { readonly kind: 'encrypted'; readonly text: readonly Uint8Array<ArrayBuffer>[] }
+  | { readonly kind: 'failed'; readonly text: string }
+
+type Text = Uint8Array<ArrayBuffer>[]
+
+/** Over the port: for each message of the thread it gets one piece; null is the end, and nothing else is. */
+export type Piece = Uint8Array<ArrayBuffer> | null
+
+const keys = createKeyShelf((armoredKey) => readKey({ armoredKey, config: openPgpConfig }))
+
+serveJobs<PgpJob, PgpResult>(async (job) => {
+  try {
+    const known = await Promise.all(job.keys.map(keys.read))
+    if (job.kind === 'check') return { result: { kind: 'checked', objections: await objectionsTo(known, job.now) } }
+    const text = await encrypted(job.clear, known, new Date(job.now))
+    return { result: { kind: 'encrypted', text }, transfer: text.map(({ buffer }) => buffer) }
   } catch (error) {
-    answer({ job, kind: 'failed', text: error instanceof Error ? error.message : String(error) })
+    return { result: { kind: 'failed', text: error instanceof Error ? error.message : String(error) } }
   }
 })
+
+const objectionsTo = (known: readonly Key[], now: number) => Promise.all(known.map(async (key) => (await objectionToKey(key, now)) ?? null))
+
+async function encrypted(clear: Uint8Array<ArrayBuffer> | MessagePort, encryptionKeys: Key[], date: Date): Promise<Text> {
+  const armorer = createArmorer()
+  const options = { encryptionKeys, format: 'binary', date, config: openPgpConfig } as const
+  // As a stream a small message takes four times as long.
+  if (clear instanceof Uint8Array) {
+    const message = await createMessage({ binary: clear, format: 'binary', date })
+    return [...armorer.push(await encrypt({ ...options, message })), ...armorer.end()]
+  }
+  const message = await createMessage({ binary: streamFrom(clear), format: 'binary', date })
+  const text: Text = []
+  const sealed = await encrypt({ ...options, message })
+  for await (const chunk of sealed as unknown as AsyncIterable<Uint8Array>) text.push(...armorer.push(chunk))
+  return [...text, ...armorer.end()]
+}
+
+function streamFrom(port: MessagePort): ReadableStream<Uint8Array> {
+  let take: (piece: Piece) => void = () => undefined
+  let fail: (error: Error) => void = () => undefined
+  port.on('message', (piece: Piece) => take(piece))
+  // Its other end was closed before the content's end.
+  port.on('close', () => fail(new Error('the content broke off')))
+  const next = () =>
+    new Promise<Piece>((resolve, reject) => {
+      take = resolve
+      fail = reject
+      port.postMessage('more')
+    })
+  return new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      const piece = await next()
+      if (piece !== null) return controller.enqueue(piece)
+      controller.close()
+      port.close()
+    },
+  })
+}

@@ -1,71 +1,67 @@
-/** Encrypting a stream to OpenPGP keys in a thread of its own; one message at a time, so that memory stays bounded. */
-import { Readable } from 'node:stream'
-import type { ReadableStream } from 'node:stream/web'
-import { Worker } from 'node:worker_threads'
-import type { Ciphertext } from './armor.ts'
-import type { EncryptAnswer } from './encrypt-worker.ts'
+/** OpenPGP from the side of those who ask: keys judged and messages encrypted in threads, so that nobody else waits for it. */
+import type { Readable } from 'node:stream'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { createThreads, type Ran } from '../../ops/threads.ts'
+import type { PgpJob, PgpResult, Piece } from './encrypt-worker.ts'
+
+/** An armored message in pieces. */
+export type Armored = { readonly text: readonly Uint8Array[]; readonly size: number }
 
 export type Encryptor = {
-  /**
-   * Rejects with the source's error, or when the thread fails or takes longer than a minute and a second for each MiB: a fault of ours, to be
-   * tried again.
-   */
-  readonly encrypt: (clear: Readable, keys: readonly string[], now: number) => Promise<Ciphertext>
+  /** The armored message of a clear text of about `size` bytes. Rejects with the source's error, or with a fault of ours, to be tried again. */
+  readonly encrypt: (clear: Readable, size: number, keys: readonly string[], now: number) => Promise<Armored>
+  /** Why each of these keys cannot be used at `now` (milliseconds since 1970). Rejects with a fault of ours. */
+  readonly objections: (keys: readonly string[], now: number) => Promise<readonly (string | undefined)[]>
 }
 
 /** How long one message may take: milliseconds at least, and for each MiB of it. */
 export type Patience = { readonly least: number; readonly perMiB: number }
 
 const usual: Patience = { least: 60_000, perMiB: 1000 }
+const pieceSize = 256 * 1024
+/** Milliseconds for the keys of one attempt. */
+const checkTime = 10_000
 
-/** The thread is started by the first message, and never keeps the process alive by itself. */
+/** The threads are started by the first message, and never keep the program alive by themselves. */
 export function createEncryptor(patience = usual): Encryptor {
-  let worker: Worker | undefined
-  let turn: Promise<unknown> = Promise.resolve()
-  let jobs = 0
+  const script = new URL('./encrypt-worker.ts', import.meta.url)
+  const threads = createThreads<PgpJob, PgpResult>(script, { waiting: 1000, time: patience.least, memory: 256 })
 
-  const started = (): Worker => {
-    if (worker !== undefined) return worker
-    const fresh = startWorker()
-    // A thread that ends (out of memory) is replaced by the next message.
-    fresh.on('error', () => {})
-    fresh.once('exit', () => {
-      if (worker === fresh) worker = undefined
-    })
-    worker = fresh
-    return fresh
+  const encrypt: Encryptor['encrypt'] = async (clear, size, keys, now) => {
+    const time = patience.least + (size / (1024 * 1024)) * patience.perMiB
+    const late = setTimeout(() => clear.destroy(new Error('encrypting took too long')), time)
+    const fault = faultOf(clear)
+    const source = piecesOf(clear)
+    try {
+      const first = await source.next()
+      const second = first.done ? first : await source.next()
+      const begun = { kind: 'encrypt', keys, now } as const
+      if (second.done) {
+        const bytes = first.done ? new Uint8Array(0) : first.value
+        return armoredOf(await threads.run({ ...begun, clear: bytes }, { time, transfer: [bytes.buffer] }))
+      }
+      return armoredOf(
+        await fed((port) => threads.run({ ...begun, clear: port }, { time, transfer: [port] }), [first.value, second.value], source),
+      )
+    } catch (error) {
+      throw fault() ?? error
+    } finally {
+      clearTimeout(late)
+      clear.destroy()
+    }
   }
 
-  return {
-    encrypt(clear, keys, now) {
-      const fault = faultOf(clear)
-      const result = turn.then(() => run(started(), { job: ++jobs, keys, now }, clear, { fault, patience }))
-      turn = result.catch(() => undefined)
-      return result
-    },
+  const objections: Encryptor['objections'] = async (keys, now) => {
+    if (keys.length === 0) return []
+    const result = resultOf(await threads.run({ kind: 'check', keys, now }, { time: checkTime }))
+    if (result.kind !== 'checked') throw new Error('the encrypting thread answered something else')
+    return result.objections.map((objection) => objection ?? undefined)
   }
+
+  return { encrypt, objections }
 }
 
-function startWorker(): Worker {
-  // No environment: it may hold secrets that this thread has no use for.
-  const worker = new Worker(import.meta.url.endsWith('.ts') ? fromSource() : new URL('./encrypt-worker.js', import.meta.url), {
-    env: {},
-    resourceLimits: { maxYoungGenerationSizeMb: 4 },
-  })
-  worker.unref()
-  return worker
-}
-
-/** A thread does not inherit the loader that reads TypeScript in development and tests: it registers it again. */
-function fromSource(): URL {
-  const loader = import.meta.resolve('tsx/esm/api')
-  const file = new URL('./encrypt-worker.ts', import.meta.url).href
-  return new URL(`data:text/javascript,${encodeURIComponent(`import { register } from '${loader}'; register(); await import('${file}')`)}`)
-}
-
-type Job = { readonly job: number; readonly keys: readonly string[]; readonly now: number }
-
-/** Remembers how a source failed, from now on: also while the message waits for its turn. */
+/** Remembers how a source failed, from now on. */
 function faultOf(source: Readable): () => Error | undefined {
   let fault = source.errored ?? undefined
   source.on('error', (error) => {
@@ -74,76 +70,67 @@ function faultOf(source: Readable): () => Error | undefined {
   return () => fault
 }
 
-type Care = { readonly fault: () => Error | undefined; readonly patience: Patience }
+/** The content in pieces of one size, the last one smaller, each in memory of its own that can be handed over. Half of it is an error. */
+async function* piecesOf(clear: Readable): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  if (clear.destroyed) throw new Error('the content was closed before it was encrypted')
+  let piece = new Uint8Array(pieceSize)
+  let filled = 0
+  for await (const chunk of clear as AsyncIterable<Buffer>) {
+    for (let at = 0; at < chunk.length; ) {
+      const taken = chunk.subarray(at, at + pieceSize - filled)
+      piece.set(taken, filled)
+      filled += taken.length
+      at += taken.length
+      if (filled < pieceSize) continue
+      yield piece
+      piece = new Uint8Array(pieceSize)
+      filled = 0
+    }
+  }
+  if (!clear.readableEnded) throw new Error('the content was closed while it was encrypted')
+  if (filled > 0) yield piece.slice(0, filled)
+}
 
-async function run(worker: Worker, job: Job, clear: Readable, { fault, patience }: Care): Promise<Ciphertext> {
-  // A destroyed stream would be taken for an empty one.
-  if (clear.destroyed) throw fault() ?? new Error('the content was closed before it was encrypted')
-  const listeners = new AbortController()
-  const overdue = deadline(patience)
-  worker.ref()
-  try {
-    return await new Promise<Ciphertext>((resolve, reject) => {
-      const chunks: Uint8Array[] = []
-      let end = 'the encrypting thread ended'
-      overdue.begin(() => {
-        // It may sit in a loop that never looks up: only its end helps. The next message starts another.
-        end = 'the encrypting thread took too long and was ended'
-        void worker.terminate()
-      })
-      hear(worker, listeners.signal, {
-        message: (given: EncryptAnswer) => {
-          if (given.job !== job.job) return
-          if (given.kind === 'chunk') {
-            chunks.push(given.bytes)
-            overdue.extend(given.bytes.length)
-          }
-          // Half a message must never look like a whole one.
-          else if (given.kind === 'done' && clear.readableEnded) resolve({ chunks, checksum: given.checksum })
-          else if (given.kind === 'done') reject(fault() ?? new Error('the content was closed while it was encrypted'))
-          else reject(fault() ?? new Error(`encrypting failed: ${given.text}`))
-        },
-        error: reject,
-        exit: () => reject(fault() ?? new Error(end)),
-      })
-      const stream = Readable.toWeb(clear) as ReadableStream<Uint8Array>
-      worker.postMessage({ ...job, clear: stream }, [stream as never])
+/** Run a job that asks for its content piece by piece. Whatever ends it early closes the port, which the thread takes for a failure. */
+async function fed(
+  run: (port: MessagePort) => Promise<Ran<PgpResult>>,
+  begun: readonly Uint8Array<ArrayBuffer>[],
+  source: AsyncGenerator<Uint8Array<ArrayBuffer>>,
+): Promise<Ran<PgpResult>> {
+  const { port1: port, port2: theirs } = new MessageChannel()
+  const waiting = [...begun]
+  let failed: unknown
+  const give = (piece: Piece) => port.postMessage(piece, piece === null ? [] : [piece.buffer])
+  let turn: Promise<void> = Promise.resolve()
+  const next = async () => {
+    const piece = waiting.shift() ?? (await source.next()).value
+    give(piece ?? null)
+  }
+  port.on('message', () => {
+    turn = turn.then(next).catch((error: unknown) => {
+      failed ??= error
+      port.close()
     })
+  })
+  try {
+    const ran = await run(theirs)
+    if (failed !== undefined) throw failed
+    return ran
   } finally {
-    overdue.end()
-    listeners.abort()
-    worker.unref()
-    clear.destroy()
+    port.close()
+    theirs.close()
   }
 }
 
-/** A time limit that grows with what comes out; so nobody need say how large the message is. */
-function deadline({ least, perMiB }: Patience) {
-  const begun = performance.now()
-  let allowed = least
-  let timer: NodeJS.Timeout | undefined
-  const begin = (late: () => void) => {
-    const left = begun + allowed - performance.now()
-    timer = left <= 0 ? undefined : setTimeout(() => begin(late), left)
-    if (left <= 0) late()
-  }
-  return {
-    begin,
-    extend: (bytes: number) => {
-      allowed += (bytes / (1024 * 1024)) * perMiB
-    },
-    end: () => clearTimeout(timer),
-  }
+function armoredOf(ran: Ran<PgpResult>): Armored {
+  const result = resultOf(ran)
+  if (result.kind !== 'encrypted') throw new Error('the encrypting thread answered something else')
+  return { text: result.text, size: result.text.reduce((sum, { length }) => sum + length, 0) }
 }
 
-/** Listen until the signal. */
-function hear(
-  worker: Worker,
-  until: AbortSignal,
-  on: { message: (given: EncryptAnswer) => void; error: (error: Error) => void; exit: () => void },
-) {
-  for (const [event, listener] of Object.entries(on)) {
-    worker.on(event, listener)
-    until.addEventListener('abort', () => worker.off(event, listener))
-  }
+function resultOf(ran: Ran<PgpResult>): Exclude<PgpResult, { kind: 'failed' }> {
+  if (ran.kind !== 'done')
+    throw new Error(ran.because === 'time' ? 'encrypting took too long' : `encrypting was broken off (${ran.because})`)
+  if (ran.result.kind === 'failed') throw new Error(`encrypting failed: ${ran.result.text}`)
+  return ran.result
 }

@@ -1,5 +1,5 @@
 /** Reads a file of OpenPGP public keys and judges whether mail may be encrypted to them. */
-import { enums, type Key, readKey, readKeys } from 'openpgp'
+import { enums, type Key, readKeys } from 'openpgp'
 import { parseMailboxes } from '../../mail/address.ts'
 import { keyLimits, openPgpConfig } from './openpgp-limits.ts'
 
@@ -25,7 +25,7 @@ export async function checkKeyFile(file: Buffer, now: number): Promise<KeyFile> 
   const keys: CheckedKey[] = []
   for (const key of parsed) {
     const name = `key ${key.getFingerprint().toUpperCase()}`
-    const objection = oversize(key) ?? (await unusable(key, now))
+    const objection = oversize(key) ?? (await objectionToKey(key, now))
     if (objection !== undefined) return refused(`${name} ${objection}`)
     const addresses = await validAddresses(key, now)
     if (addresses.length === 0) return refused(`${name} has no valid user id with a mail address`)
@@ -37,11 +37,6 @@ export async function checkKeyFile(file: Buffer, now: number): Promise<KeyFile> 
     })
   }
   return { kind: 'keys', keys }
-}
-
-/** Why a stored key cannot be used now, or undefined when it can. `now` in milliseconds. */
-export async function objectionTo(armored: string, now: number): Promise<string | undefined> {
-  return await unusable(await readKey({ armoredKey: armored, config: openPgpConfig }), now)
 }
 
 const minimal = 'export a small copy: gpg --armor --export-options export-minimal --export ADDRESS'
@@ -78,7 +73,8 @@ function oversize(key: Key): string | undefined {
   return bits > keyLimits.rsaBits ? `has ${bits} bits, more than ${keyLimits.rsaBits}` : undefined
 }
 
-async function unusable(key: Key, now: number): Promise<string | undefined> {
+/** Why mail cannot be encrypted to a key now, or undefined when it can. `now` in milliseconds. */
+export async function objectionToKey(key: Key, now: number): Promise<string | undefined> {
   const date = new Date(now)
   try {
     if (await key.isRevoked(undefined, undefined, date, openPgpConfig)) return 'is revoked: ask its owner for the new one'

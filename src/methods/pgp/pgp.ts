@@ -6,18 +6,18 @@ import { type Header, parseHeader } from '../../mail/header.ts'
 import type { Outcome, Reason } from '../../mail/outcome.ts'
 import { SealBroken } from '../../seal/payload.ts'
 import { type Answer, type Attempt, type AttemptRecipient, contentFault, type MethodKind, type Parts } from '../method.ts'
-import { armor, armoredSize, type Ciphertext } from './armor.ts'
 import { bodyOf, startOf } from './body.ts'
 import { type Budget, createBudget } from './budget.ts'
 import { createEncryptor, type Encryptor } from './encrypt.ts'
-import { objectionTo } from './key-check.ts'
 import { keyFor, type StoredKey, type Trust } from './keys.ts'
 import { type Layers, layers } from './mime.ts'
 
 export type PgpOptions = { readonly trust: Trust }
 
-/** Ciphertext of all messages under way together: bytes. Beyond it attempts wait for each other. */
+/** Armored text of all messages under way together: bytes. Beyond it attempts wait for each other. */
 const heldBytes = 128 * 1024 * 1024
+/** Armored text is larger than what was encrypted (base64 with line ends), and the library holds pieces of it for a while. */
+const growth = 1.5
 
 export const pgp: MethodKind<PgpOptions> = {
   options: z.strictObject({ trust: z.enum(['direct', 'approved']).default('approved') }),
@@ -39,8 +39,7 @@ async function attemptPgp(tools: Tools, attempt: Attempt<PgpOptions>): Promise<R
     return new Map(attempt.recipients.map(({ id }) => [id, { outcome: objection ?? twoTypes }]))
   const answers = new Map<string, Answer>()
   const keyed: Keyed[] = []
-  for (const recipient of attempt.recipients) {
-    const found = await usableKey(tools, recipient, attempt.options.trust)
+  for (const { recipient, found } of await usableKeys(tools, attempt)) {
     if ('kind' in found) answers.set(recipient.id, { outcome: found })
     else keyed.push({ recipient, key: found })
   }
@@ -65,14 +64,35 @@ async function unsuited({ settings }: Tools, { message, content }: Attempt<PgpOp
   return encrypted ? unsuitable('already-encrypted', 'the sender has encrypted the message already; it is not encrypted again') : undefined
 }
 
-async function usableKey({ db, clock }: Tools, { address }: AttemptRecipient, trust: Trust): Promise<StoredKey | Outcome> {
-  const key = await keyFor(db, address, trust)
-  if (key === undefined) return unsuitable('no-key', `no ${trust === 'direct' ? 'directly verified ' : ''}PGP key is known for ${address}`)
-  const objection = await objectionTo(key.armored, clock())
-  if (objection === undefined) return key
-  const text = `the PGP key ${key.fingerprint} of ${address} ${objection}`
-  return { kind: 'unsuitable', reason: 'key-unusable', text, evidence: { fingerprint: key.fingerprint } }
+type Found = { readonly recipient: AttemptRecipient; readonly found: StoredKey | Outcome }
+
+/** For each recipient the key to encrypt to, or why there is none. */
+async function usableKeys({ db, clock, encryptor, log }: Tools, { recipients, options, message }: Attempt<PgpOptions>): Promise<Found[]> {
+  const known = await Promise.all(
+    recipients.map(async (recipient) => ({ recipient, key: await keyFor(db, recipient.address, options.trust) })),
+  )
+  const armored = [...new Set(known.flatMap(({ key }) => key?.armored ?? []))]
+  const objections = await encryptor.objections(armored, clock()).catch((error: unknown) => {
+    log.error({ err: error, message: message.id }, 'the PGP keys of a message could not be judged; it waits')
+    return undefined
+  })
+  return known.map(({ recipient, key }) => {
+    if (key === undefined) return { recipient, found: withoutKey(recipient, options.trust) }
+    if (objections === undefined) return { recipient, found: faultOfOurs }
+    const objection = objections[armored.indexOf(key.armored)]
+    return { recipient, found: objection === undefined ? key : unusable(key, objection) }
+  })
 }
+
+const withoutKey = ({ address }: AttemptRecipient, trust: Trust): Outcome =>
+  unsuitable('no-key', `no ${trust === 'direct' ? 'directly verified ' : ''}PGP key is known for ${address}`)
+
+const unusable = ({ fingerprint, address }: StoredKey, objection: string): Outcome => ({
+  kind: 'unsuitable',
+  reason: 'key-unusable',
+  text: `the PGP key ${fingerprint} of ${address} ${objection}`,
+  evidence: { fingerprint },
+})
 
 /** Those named in the header share one encryption; each Bcc recipient gets an own one, so that no key id betrays anybody. */
 function apart(keyed: readonly Keyed[]): Keyed[][] {
@@ -101,10 +121,11 @@ const faultOfOurs: Outcome = {
 }
 
 async function send(tools: Tools, attempt: Attempt<PgpOptions>, mime: Layers, group: readonly Keyed[]): Promise<[string, Outcome][]> {
-  const giveBack = await tools.budget.take(attempt.message.size)
+  const { size } = attempt.message
+  const giveBack = await tools.budget.take(size * growth)
   try {
     const keys = [...new Set(group.map(({ key }) => key.armored))]
-    const ciphertext = await tools.encryptor.encrypt(clear(attempt, mime), keys, tools.clock())
+    const armored = await tools.encryptor.encrypt(clear(attempt, mime), size, keys, tools.clock())
     const outcomes = await tools.transport.ship({
       domain: attempt.domain,
       // The content is encrypted: as a notice it may go in clear where no TLS is to be had (spec N1).
@@ -112,8 +133,8 @@ async function send(tools: Tools, attempt: Attempt<PgpOptions>, mime: Layers, gr
       reversePath: attempt.message.reversePath,
       recipients: group.map(({ recipient }) => recipient),
       envelope: { ...attempt.message.envelope, body: mime.sevenBit ? '7bit' : attempt.message.envelope.body },
-      size: mime.before.length + armoredSize(ciphertext) + mime.after.length,
-      open: () => Readable.from(wire(mime, ciphertext), { objectMode: false }),
+      size: mime.before.length + armored.size + mime.after.length,
+      open: () => Readable.from([mime.before, ...armored.text, mime.after], { objectMode: false }),
       sign: 'always',
       signal: attempt.signal,
     })
@@ -138,12 +159,6 @@ const clear = ({ content, signal }: Attempt<PgpOptions>, { inner }: Layers) =>
     })(),
     { objectMode: false },
   )
-
-function* wire({ before, after }: Layers, ciphertext: Ciphertext): Generator<Buffer> {
-  yield before
-  yield* armor(ciphertext)
-  yield after
-}
 
 /** The channel's outcome, told as what it is: an encrypted message on that channel. */
 function withKey(outcome: Outcome, { fingerprint, trust }: StoredKey): Outcome {
