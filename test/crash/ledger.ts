@@ -29,6 +29,8 @@ export type Arrived = { readonly key: string; readonly sha256: string; times: nu
 export type Ledger = {
   readonly sent: ReadonlyMap<string, Sent>
   readonly arrived: ReadonlyMap<string, Arrived>
+  /** The marks of all mail of which something arrived: itself, a report, a notice. */
+  readonly heardOf: ReadonlySet<string>
   /** How often each key was claimed by a process when it was ended. */
   readonly inFlight: ReadonlyMap<string, number>
   /** Before its first octet leaves. */
@@ -46,15 +48,18 @@ export function createLedger(): Ledger {
   const sent = new Map<string, Sent>()
   const arrived = new Map<string, Arrived>()
   const inFlight = new Map<string, number>()
+  const heardOf = new Set<string>()
   const arrive = (key: string, sha256: string, expected: string) => {
     const seen = arrived.get(key) ?? { key, sha256, times: 0, altered: 0 }
     seen.times += 1
     if (sha256 !== expected) seen.altered += 1
     arrived.set(key, seen)
+    heardOf.add(markIn(key))
   }
   return {
     sent,
     arrived,
+    heardOf,
     inFlight,
     begin: ({ mark, recipients, content }) => {
       const begun: Sent = { mark, recipients, sha256: sha256(content), fate: 'unsent', id: undefined }
@@ -62,7 +67,7 @@ export function createLedger(): Ledger {
       return begun
     },
     note: (mail) => {
-      for (const { key, hash } of readArrivals(mail)) arrive(key, hash, sent.get(markIn(key))?.sha256 ?? hash)
+      for (const { key, hash } of readArrivals(mail)) arrive(key, hash, hash === '' ? '' : (sent.get(markIn(key))?.sha256 ?? hash))
     },
     noteInFlight: async (db) => {
       const claimed = await claimedKeys(db)

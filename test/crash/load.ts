@@ -31,7 +31,7 @@ export function startLoad(options: LoadOptions): Load {
   const client = async (number: number) => {
     for (let round = number; !stopped; round++) {
       await converse({ ...options, next }, round % 4 === 0 ? 1 : 20).catch(() => undefined) // the gateway is gone: that is the test
-      if (!stopped) await pause(10)
+      if (!stopped) await pause(20)
     }
   }
   const clients = Array.from({ length: options.connections }, (_, number) => client(number))
@@ -48,14 +48,14 @@ export function startLoad(options: LoadOptions): Load {
 
 /** One connection. Rejects when it breaks. */
 async function converse({ at, next, ledger, accepted, refused }: LoadOptions, most: number): Promise<void> {
-  const first = next()
-  if (first === undefined) return void (await pause(10))
   const wire = await open(at())
   try {
     await wire.reply()
     wire.say('EHLO client.org.example\r\n')
     await wire.reply()
-    for (let mail: Mail | undefined = first, count = 1; mail !== undefined; mail = count++ < most ? next() : undefined) {
+    for (let count = 0; count < most; count++) {
+      const mail = await soon(next)
+      if (mail === undefined) break
       const reply = await submit(wire, mail, ledger)
       const sent = ledger.sent.get(mail.mark)
       if (sent?.fate === 'accepted') accepted?.(sent)
@@ -67,6 +67,14 @@ async function converse({ at, next, ledger, accepted, refused }: LoadOptions, mo
   } finally {
     wire.close()
   }
+}
+
+/** A client that has nothing to send stays for a moment. */
+async function soon(next: () => Mail | undefined): Promise<Mail | undefined> {
+  const mail = next()
+  if (mail !== undefined) return mail
+  await pause(20)
+  return next()
 }
 
 /** Returns the last reply. The content leaves in two parts, so that some clients die, or see the gateway die, between them. */
