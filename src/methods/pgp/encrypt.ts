@@ -1,4 +1,5 @@
 /** OpenPGP from the side of those who ask: keys judged and messages encrypted in threads, so that nobody else waits for it. */
+import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { createThreads, type Ran } from '../../ops/threads.ts'
@@ -51,14 +52,40 @@ export function createEncryptor(patience = usual): Encryptor {
     }
   }
 
-  const objections: Encryptor['objections'] = async (keys, now) => {
-    if (keys.length === 0) return []
+  const judge = async (keys: readonly string[], now: number) => {
     const result = resultOf(await threads.run({ kind: 'check', keys, now }, { time: checkTime }))
     if (result.kind !== 'checked') throw new Error('the encrypting thread answered something else')
     return result.objections.map((objection) => objection ?? undefined)
   }
 
-  return { encrypt, objections }
+  return { encrypt, objections: remembered(judge) }
+}
+
+/** Milliseconds for which a judgement holds, and keys whose judgement is kept. */
+const judged = { life: 60_000, most: 1000 }
+
+type Judgement = { readonly objection: string | undefined; readonly at: number }
+
+/** Asks only about the keys that were not judged within the last minute. */
+function remembered(judge: Encryptor['objections']): Encryptor['objections'] {
+  const known = new Map<string, Judgement>()
+  const recent = (id: string, now: number): Judgement | undefined => {
+    const one = known.get(id)
+    return one !== undefined && now >= one.at && now < one.at + judged.life ? one : undefined
+  }
+  return async (keys, now) => {
+    const ids = keys.map((armored) => createHash('sha256').update(armored).digest('base64'))
+    const atHand = ids.map((id) => recent(id, now))
+    const asked = keys.filter((_, i) => atHand[i] === undefined)
+    const answers = (asked.length > 0 ? await judge(asked, now) : []).map((objection) => ({ objection, at: now }))
+    if (answers.length !== asked.length) throw new Error('not every key was judged')
+    if (known.size + answers.length > judged.most) known.clear()
+    return atHand.map((before, i) => {
+      const judgement = before ?? answers.shift()
+      if (judgement !== undefined) known.set(ids[i] ?? '', judgement)
+      return judgement?.objection
+    })
+  }
 }
 
 /** Remembers how a source failed, from now on. */
