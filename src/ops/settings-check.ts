@@ -51,8 +51,9 @@ export function crossCheck(settings: Settings): readonly Problem[] {
     const missing = settings['smtp.tls.cert'] === undefined ? 'smtp.tls.cert' : 'smtp.tls.key'
     refuse(missing, 'is missing: smtp.tls.cert and smtp.tls.key belong together')
   }
-  if (!settings.database.startsWith('sqlite:'))
-    refuse('database', 'names PostgreSQL, which is not available in this version', 'use sqlite:<path>')
+  if (!settings.database.startsWith('sqlite:') && !URL.canParse(settings.database))
+    refuse('database', 'is no address', 'write postgres://user:password@host:5432/database, and @ : / of a password as %40 %3A %2F')
+  if (settings['limits.claim'] < 1000) refuse('limits.claim', 'must be at least 1s')
   if (!settings.blobs.startsWith('file:')) refuse('blobs', 'names S3, which is not available in this version', 'use file:<folder>')
   if (!settings.keys.startsWith('file:')) refuse('keys', 'names a command, which is not available in this version', 'use file:<folder>')
   if (settings['escrow.expires'] < hour || settings['escrow.expires'] > 365 * 24 * hour)
@@ -62,7 +63,7 @@ export function crossCheck(settings: Settings): readonly Problem[] {
       refuse(key, 'needs at least one pause, each longer than 0s')
   for (const key of [
     ...(['smtp.maxRecipients', 'smtp.maxMessageSize', 'delivery.port'] as const),
-    ...(['limits.connections', 'limits.deliveries', 'limits.connectionsPerAddress'] as const),
+    ...(['limits.connections', 'limits.deliveries', 'limits.connectionsPerAddress', 'limits.databaseConnections'] as const),
   ])
     if (settings[key] === 0) refuse(key, 'must be more than 0')
   return problems

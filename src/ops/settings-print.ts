@@ -20,7 +20,7 @@ export function settingsInForce(sources: Sources): readonly Row[] {
   return keys.map((key) => {
     const entry: Entry<unknown> = table[key]
     const { from, text } = sources[key]
-    return { key, value: entry.secret ? text.replace(/\/\/[^/@]*@/, '//•••@') : text, source: from }
+    return { key, value: entry.secret ? text.replace(/\/\/.*@/, '//•••@') : text, source: from }
   })
 }
 

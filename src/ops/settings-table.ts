@@ -33,7 +33,7 @@ export const table = {
     now(
       'sqlite:<data>/letterlock.db',
       kind.location('sqlite', 'postgres', 'postgresql'),
-      'Where rows are kept; postgres:// is not available in this version.',
+      'Where rows are kept: one SQLite file, or a PostgreSQL server (postgres://user:password@host/database, docs/postgresql.md).',
     ),
   ),
   blobs: secret(
@@ -189,6 +189,12 @@ export const table = {
     'Larger messages are not encrypted with PGP: the ciphertext is held in memory while it is sent.',
   ),
   'limits.deliveries': now('30', kind.count, 'Attempts at once; one destination gets three quarters of them at most.'),
+  'limits.claim': now(
+    '5m',
+    kind.duration,
+    'How long a claim on a message holds without being renewed; then another process on the same PostgreSQL takes it over.',
+  ),
+  'limits.databaseConnections': now('8', kind.count, 'Connections to PostgreSQL for reading; two more are for writing and listening.'),
   'limits.connectionsPerAddress': now(
     '20',
     kind.count,

@@ -1,4 +1,5 @@
 /** The database as the rest of the house sees it: two functions, one SQL text for SQLite and PostgreSQL. */
+import type { Engine } from './engine.ts'
 
 /** One SQL text that both engines accept, with its parameters ($1, $2 …). */
 export type Statement = { readonly text: string; readonly values: readonly Value[]; readonly expect?: number }
@@ -19,14 +20,34 @@ export class Unexpected extends Error {
 }
 
 /**
+ * The connection broke while a write was being committed, and the database could not be asked since: it may have been written, or not. Tell
+ * nobody that it was; undo nothing that would be needed if it was.
+ */
+export class OutcomeUnknown extends Error {
+  override readonly name = 'OutcomeUnknown'
+}
+
+/** The error for a statement that touched (or returned) another number of rows than it may; undefined when all is well. */
+export function unexpected({ expect, text }: Statement, touched: number): Unexpected | undefined {
+  if (expect === undefined || expect === touched) return undefined
+  return new Unexpected(`expected ${expect} rows, found ${touched}: ${text.replace(/\s+/g, ' ').slice(0, 120)}`)
+}
+
+/**
  * A database. `write` runs all its statements in one transaction with nothing awaited in between; it resolves, with the rows that each
- * statement returned, once they would survive a power cut, and rejects (nothing written) with Unexpected or the engine's error.
+ * statement returned, once they would survive a power cut, and rejects (nothing written) with Unexpected or the engine's error, or with OutcomeUnknown. Writes
+ * follow one another, those of other processes included: none sees another half done, and what a write has read still holds when it commits.
  * Numbers come back as JavaScript numbers, bytes as Buffer.
  */
 export type Db = {
+  readonly engine: Engine
   readonly read: <R extends Row>(statement: Statement) => Promise<R[]>
   readonly write: (...statements: Statement[]) => Promise<Row[][]>
   /** Bring everything deleted or overwritten off the disk: the write-ahead log is emptied (SQLite) or nothing is done (PostgreSQL). */
   readonly scrub: () => Promise<void>
+  /** Tell the other processes on this database that mail has become due; soon, not at once. Never rejects; nobody may hear it. */
+  readonly wakeOthers: () => void
+  /** Hear of what others told; until the returned function is called. */
+  readonly onWake: (listener: () => void) => () => void
   readonly close: () => Promise<void>
 }

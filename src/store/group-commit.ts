@@ -2,7 +2,7 @@
 
 import type Database from 'better-sqlite3'
 import { failpoint } from '../ops/failpoint.ts'
-import { type Row, type Statement, Unexpected } from './db.ts'
+import { type Row, type Statement, unexpected } from './db.ts'
 import { patiently } from './patience.ts'
 
 /** What one statement did: the rows it returned, and how many it touched or returned. */
@@ -96,8 +96,9 @@ function runJob(job: Job, transaction: Transaction, run: (statement: Statement) 
 }
 
 function expected(statement: Statement, { rows, touched }: Ran): Row[] {
-  if (statement.expect === undefined || statement.expect === touched) return rows
-  throw new Unexpected(`expected ${statement.expect} rows, found ${touched}: ${statement.text.replace(/\s+/g, ' ').slice(0, 120)}`)
+  const error = unexpected(statement, touched)
+  if (error) throw error
+  return rows
 }
 
 type Transaction = ReturnType<typeof transactions>

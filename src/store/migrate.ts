@@ -10,16 +10,21 @@ export type Migrated = { readonly kind: 'ready'; readonly applied: readonly stri
 
 /**
  * Apply the files `0001-what.sql` … of `folder` that `db` has not seen, each in one write. Refuses a database that a newer version has
- * changed, and a file that was edited after it had been applied. Any number of processes may do this at once. Throws the engine's error
- * when a file does not run.
+ * changed, unless each newer file says `-- compatible-from: N` and we know file N (docs/postgresql.md, rolling upgrade); and a file that was
+ * edited after it had been applied. Any number of processes may do this at once. Throws the engine's error when a file does not run.
  */
 export async function migrate(db: Db, folder: string, clock: Clock = systemClock): Promise<Migrated> {
   const files = await readMigrations(folder)
-  await db.write(sql`CREATE TABLE IF NOT EXISTS migration (
-    number BIGINT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, applied_at BIGINT NOT NULL)`)
+  await db.write(
+    sql`CREATE TABLE IF NOT EXISTS migration (
+      number BIGINT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, applied_at BIGINT NOT NULL)`,
+    // Beside it, for migration is as the first version made it: which programs may go on running after a migration.
+    sql`CREATE TABLE IF NOT EXISTS migration_floor (number BIGINT PRIMARY KEY, compatible_from BIGINT NOT NULL)`,
+  )
   const applied: string[] = []
   for (;;) {
-    const seen = await db.read<Seen>(sql`SELECT number, name, sha256 FROM migration ORDER BY number`)
+    const seen = await db.read<Seen>(sql`SELECT migration.number, name, sha256, compatible_from AS floor
+      FROM migration LEFT JOIN migration_floor ON migration_floor.number = migration.number ORDER BY migration.number`)
     const trouble = compare(seen, files)
     if (trouble) return { kind: 'refused', text: trouble }
     const next = files[seen.length]
@@ -28,7 +33,8 @@ export async function migrate(db: Db, folder: string, clock: Clock = systemClock
   }
 }
 
-type Seen = { readonly number: number; readonly name: string; readonly sha256: string }
+/** `floor`: programs that know this migration may go on with the schema; null: only those that know all. */
+type Seen = { readonly number: number; readonly name: string; readonly sha256: string; readonly floor: number | null }
 type Migration = Seen & { readonly text: string }
 
 async function readMigrations(folder: string): Promise<Migration[]> {
@@ -40,25 +46,27 @@ async function readMigrations(folder: string): Promise<Migration[]> {
 async function readMigration(folder: string, name: string, number: number): Promise<Migration> {
   if (!new RegExp(`^0*${number}-[a-z0-9-]+\\.sql$`).test(name)) throw new Error(`migration ${name} should have number ${number}`)
   const text = (await readFile(join(folder, name), 'utf8')).replaceAll('\r\n', '\n') // a checkout may have turned the line ends
-  return { number, name, text, sha256: createHash('sha256').update(text).digest('hex') }
+  const floor = /^-- compatible-from: (\d+)$/m.exec(text)?.[1]
+  return { number, name, text, floor: floor === undefined ? null : Number(floor), sha256: createHash('sha256').update(text).digest('hex') }
 }
 
 /** What speaks against going on, or undefined. */
 function compare(seen: readonly Seen[], files: readonly Migration[]): string | undefined {
-  const unknown = seen[files.length]
+  const unknown = seen.slice(files.length).find(({ floor }) => floor === null || floor > files.length)
   if (unknown)
     return `The database was changed by a newer version of Letterlock (${unknown.name}). Install that version, or restore a backup from before the upgrade.`
-  const edited = seen.find(({ sha256 }, i) => files[i]?.sha256 !== sha256)
+  const edited = seen.slice(0, files.length).find(({ sha256 }, i) => files[i]?.sha256 !== sha256)
   if (edited)
     return `The migration ${edited.name} differs from the one that was applied to this database. Install the version of Letterlock that made the database; files of applied migrations must not be edited.`
   return undefined
 }
 
 /** False: another process was faster. The row comes first, so that it fails before anything is made twice. */
-async function apply(db: Db, { number, name, sha256, text }: Migration, now: number): Promise<boolean> {
+async function apply(db: Db, { number, name, sha256, text, floor }: Migration, now: number): Promise<boolean> {
   const mark = sql`INSERT INTO migration (number, name, sha256, applied_at) VALUES (${number}, ${name}, ${sha256}, ${now}) ON CONFLICT DO NOTHING`
+  const declared = floor === null ? [] : [sql`INSERT INTO migration_floor (number, compatible_from) VALUES (${number}, ${floor})`]
   try {
-    await db.write(expecting(1, mark), ...splitSql(text).map((statement) => ({ text: statement, values: [] })))
+    await db.write(expecting(1, mark), ...declared, ...splitSql(text).map((statement) => ({ text: statement, values: [] })))
     return true
   } catch (error) {
     if (error instanceof Unexpected) return false

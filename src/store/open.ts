@@ -1,24 +1,25 @@
 /** Opens the database that the settings name, migrated and ready. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CommandError, notAvailable } from '../ops/errors.ts'
+import { CommandError } from '../ops/errors.ts'
 import { packageRoot } from '../ops/package-root.ts'
 import { pathOf, type Settings } from '../ops/settings.ts'
 import type { Db } from './db.ts'
 import { migrate } from './migrate.ts'
+import { openPostgres, PostgresUnfit } from './postgres.ts'
+import { BadAddress } from './postgres-address.ts'
 import { openSqlite } from './sqlite.ts'
 
-/** The database; its folder is made when missing. Throws CommandError 69 with a sentence when it cannot be opened. */
-export async function openDatabase(settings: Pick<Settings, 'database' | 'data'>): Promise<Db> {
-  if (!settings.database.startsWith('sqlite:')) throw notAvailable('a database other than sqlite:')
-  const path = pathOf(settings.database)
+type Wanted = Pick<Settings, 'database' | 'data'> & Partial<Pick<Settings, 'limits.databaseConnections'>>
+
+/** The database; its folder is made when missing. Throws CommandError 69 (78: a bad address) with a sentence when it cannot be opened. */
+export const openDatabase = (settings: Wanted): Promise<Db> =>
+  settings.database.startsWith('sqlite:') ? openFile(pathOf(settings.database), settings.data) : openServer(settings)
+
+async function openFile(path: string, folder: string): Promise<Db> {
   try {
-    await mkdir(settings.data, { recursive: true, mode: 0o700 })
-    const db = openSqlite(path)
-    const migrated = await migrate(db, join(packageRoot, 'migrations'))
-    if (migrated.kind === 'ready') return db
-    await db.close()
-    throw new CommandError('unavailable', migrated.text)
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    return await migrated(openSqlite(path))
   } catch (error) {
     if (error instanceof CommandError) throw error
     throw new CommandError(
@@ -26,4 +27,29 @@ export async function openDatabase(settings: Pick<Settings, 'database' | 'data'>
       `the database ${path} cannot be opened: ${error instanceof Error ? error.message : String(error)}`,
     )
   }
+}
+
+async function openServer({ database, data, 'limits.databaseConnections': connections }: Wanted): Promise<Db> {
+  try {
+    await mkdir(data, { recursive: true, mode: 0o700 })
+    // An index over a large table may take its time.
+    const patient = await migrated(await openPostgres(database, { connections: 1, statement: 0 }))
+    await patient.close()
+    return await openPostgres(database, connections === undefined ? {} : { connections })
+  } catch (error) {
+    if (error instanceof BadAddress) throw new CommandError('settings', `the setting database ${error.message}`)
+    if (error instanceof PostgresUnfit) throw new CommandError('unavailable', error.message)
+    if (error instanceof CommandError) throw error
+    throw new CommandError('unavailable', `the database cannot be opened: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+async function migrated(db: Db): Promise<Db> {
+  const answer = await migrate(db, join(packageRoot, 'migrations')).catch(async (error) => {
+    await db.close()
+    throw error
+  })
+  if (answer.kind === 'ready') return db
+  await db.close()
+  throw new CommandError('unavailable', answer.text)
 }

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { makeFolder, syncFolderNow } from '../ops/folder.ts'
 import type { Db, Row, Statement, Value } from './db.ts'
+import { sqliteEngine } from './engine.ts'
 import { groupCommit, type Ran } from './group-commit.ts'
 import { isBusy, patiently, waitHere } from './patience.ts'
 
@@ -19,6 +20,7 @@ export function openSqlite(path: string): Db {
   const commits = groupCommit(database, run)
   let closed: Promise<void> | undefined
   return {
+    engine: sqliteEngine,
     read: async <R extends Row>(statement: Statement) => {
       // A change here would escape group commit: that is a bug of ours.
       if (!prepare(statement.text).readonly) throw new Error(`read() was given a statement that writes: ${statement.text.slice(0, 80)}`)
@@ -29,6 +31,8 @@ export function openSqlite(path: string): Db {
       await commits.idle()
       await patiently(() => emptyLog(database))
     },
+    wakeOthers: () => {}, // a command beside us is found by polling
+    onWake: () => () => {},
     close: () => {
       closed ??= commits.idle().then(() => void database.close())
       return closed

@@ -192,13 +192,17 @@ describe('mistakes', () => {
 
   test('what this version lacks is refused, its default accepted', () => {
     assert.deepEqual(bad('roles: [portal]\n'), ['FILE:1:1: roles is not available in this version; only its default (all) is accepted'])
-    assert.match(
-      bad('', { LETTERLOCK_DATABASE: 'postgres://user:hunter2@db/x' })[0] ?? '',
-      /^LETTERLOCK_DATABASE: database names PostgreSQL, which is not available in this version/,
-    )
     assert.deepEqual(bad('escrow: { proof: second-factor }\n'), ['FILE:1:11: escrow.proof second-factor is not available in this version'])
     assert.equal(good('escrow: { proof: link }\n').settings['escrow.proof'], 'link')
     assert.equal(good('roles: all\nescrow: { proof: code }\nnotice: { senderLink: digest }\n').settings['escrow.proof'], 'code')
+  })
+
+  test('a PostgreSQL is taken, and an address that is none is not quoted', () => {
+    const address = 'postgres://user:hunter2@db/x'
+    assert.equal(good('', { LETTERLOCK_DATABASE: address }).settings.database, address)
+    const [problem = ''] = bad('', { LETTERLOCK_DATABASE: 'postgres://user:hun/ter2@db/x' })
+    assert.match(problem, /^LETTERLOCK_DATABASE: database is no address/)
+    assert.doesNotMatch(problem, /ter2/)
   })
 
   test('a secret that cannot be read is not quoted', () => {
@@ -269,7 +273,10 @@ describe('what people are shown', () => {
 
   test('a password in a location is masked', () => {
     const sources = { ...good('').sources, database: { from: 'LETTERLOCK_DATABASE', text: 'postgres://user:hunter2@db/x' } }
-    assert.equal(settingsInForce(sources).find((one) => one.key === 'database')?.value, 'postgres://•••@db/x')
+    const shown = (of: typeof sources) => settingsInForce(of).find((one) => one.key === 'database')?.value
+    assert.equal(shown(sources), 'postgres://•••@db/x')
+    const odd = { from: 'LETTERLOCK_DATABASE', text: 'postgres://user:hun/t@r2@db/x' }
+    assert.equal(shown({ ...sources, database: odd }), 'postgres://•••@db/x')
   })
 })
 

@@ -29,7 +29,10 @@ describe('migrate', () => {
     rmSync(place, { recursive: true })
   })
   const second = (text: string) => writeFileSync(join(files, '0002-second.sql'), text)
-  const tables = async () => (await db.read(sql`SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name`)).map(({ name }) => name)
+  const tables = async () =>
+    (await db.read(sql`SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'migration_floor' ORDER BY name`)).map(
+      ({ name }) => name,
+    )
 
   it('applies each file once, in order', async () => {
     assert.deepEqual(await migrate(db, files), { kind: 'ready', applied: ['0001-first.sql'] })
@@ -57,6 +60,26 @@ describe('migrate', () => {
     const answer = await migrate(db, files)
     assert.equal(answer.kind, 'refused')
     assert.match(answer.kind === 'refused' ? answer.text : '', /newer version of Letterlock \(0002-second\.sql\)\. Install that version/)
+  })
+
+  it('goes on with a newer database when every newer migration says that it may', async () => {
+    second('-- What this adds nobody has to know.\n-- compatible-from: 1\nCREATE TABLE b (x TEXT)')
+    writeFileSync(join(files, '0003-third.sql'), '-- compatible-from: 2\nCREATE TABLE c (x TEXT)')
+    await migrate(db, files)
+    rmSync(join(files, '0003-third.sql'))
+    assert.deepEqual(await migrate(db, files), { kind: 'ready', applied: [] }) // we know 0002
+    rmSync(join(files, '0002-second.sql'))
+    const answer = await migrate(db, files)
+    assert.match(answer.kind === 'refused' ? answer.text : '', /newer version of Letterlock \(0003-third\.sql\)/)
+  })
+
+  it('finds an edited file behind a newer database too', async () => {
+    second('-- compatible-from: 1\nCREATE TABLE b (x TEXT)')
+    await migrate(db, files)
+    rmSync(join(files, '0002-second.sql'))
+    appendFileSync(join(files, '0001-first.sql'), '-- sneaked')
+    const answer = await migrate(db, files)
+    assert.match(answer.kind === 'refused' ? answer.text : '', /0001-first\.sql differs/)
   })
 
   it('refuses a file that was edited after it had been applied', async () => {
