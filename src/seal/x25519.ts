@@ -5,7 +5,7 @@ import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, 
 export type Identity = { readonly secret: Buffer; readonly publicKey: Buffer }
 
 /** The identity that belongs to 32 secret bytes. Throws when they are not 32. */
-export const x25519Identity = (secret: Buffer): Identity => ({ secret, publicKey: publicHalf(privateKeyOf(secret)) })
+export const x25519Identity = (secret: Buffer): Identity => ({ secret, publicKey: publicHalf(shortLived(secret)) })
 
 /** A fresh key pair from the system's random numbers. */
 export function newKeyPair(): { readonly privateKey: KeyObject; readonly publicKey: Buffer } {
@@ -36,5 +36,24 @@ export function agree(privateKey: KeyObject, publicKey: Buffer): Buffer | undefi
     return diffieHellman({ privateKey, publicKey: theirs })
   } catch {
     return undefined
+  }
+}
+
+/**
+ * As `privateKeyOf` in a tenth of the time. The secret lies about as a string until it is collected, so not for keys that are kept. RFC 8037 §2
+ * wants the public half beside `d`; Node makes it itself and does not look at it. A Node that does gets DER.
+ */
+const shortLived = (secret: Buffer): KeyObject => (jwkSuffices && secret.length === 32 ? fromJwk(secret) : privateKeyOf(secret))
+
+const fromJwk = (secret: Buffer): KeyObject =>
+  createPrivateKey({ key: { kty: 'OKP', crv: 'X25519', d: secret.toString('base64url'), x: '' }, format: 'jwk' })
+
+const jwkSuffices = givesTheSame(Buffer.alloc(32, 7))
+
+function givesTheSame(sample: Buffer): boolean {
+  try {
+    return publicHalf(fromJwk(sample)).equals(publicHalf(privateKeyOf(sample)))
+  } catch {
+    return false
   }
 }
