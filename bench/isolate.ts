@@ -1,5 +1,7 @@
 /** Runs the benchmark in namespaces of its own: ports, DNS and every process are its own, and all end with it. */
 import { spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 const marker = 'BENCH_ISOLATED'
 const flags = ['--net', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child']
@@ -11,12 +13,15 @@ export const inOwnNetwork = {
   /** Linux, root, and unshare and ip there. */
   possible: (): boolean =>
     process.getuid?.() === 0 && spawnSync('unshare', [...flags, 'ip', 'link', 'set', 'lo', 'up'], { stdio: 'ignore' }).status === 0,
-  /** Runs this very command line again, inside; resolves with its exit code. */
-  run: (): Promise<number> => {
+  /** Runs this very command line again, inside, where DNS is what listens on 127.0.0.1; resolves with its exit code. */
+  run: (folder: string): Promise<number> => {
+    mkdirSync(folder, { recursive: true })
+    const resolver = join(folder, 'resolv.conf')
+    writeFileSync(resolver, 'nameserver 127.0.0.1\n')
     // The shell is process 1 of the namespace: it reaps what daemons leave behind.
-    const script = 'ip link set lo up && "$@"; exit $?'
+    const script = 'ip link set lo up && mount --bind "$1" /etc/resolv.conf && shift && "$@"; exit $?'
     const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
-    const child = spawn('unshare', [...flags, 'sh', '-c', script, 'sh', ...command], {
+    const child = spawn('unshare', [...flags, 'sh', '-c', script, 'sh', resolver, ...command], {
       stdio: 'inherit',
       env: { ...process.env, [marker]: 'yes' },
     })

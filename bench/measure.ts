@@ -1,12 +1,13 @@
 /** One measurement: one peer under one scenario once, with everything that is needed to believe it. */
+import type { Ground } from './ground.ts'
 import { type Account, forgetPeaks, memoryOf } from './machine/account.ts'
 import { stolen, ticks } from './machine/noise.ts'
-import type { Peer } from './peers/peer.ts'
+import type { Peer, PeerKind } from './peers/peer.ts'
 import type { Scenario } from './scenarios.ts'
-import type { Counted, Generated, Sink, Tool } from './tools.ts'
+import type { Counted, Generated, Tool } from './tools.ts'
 
-/** A peer that is up, with the sink that only it delivers to. */
-export type Contestant = { readonly name: string; readonly peer: Peer; readonly account: Account; readonly sink: Sink }
+/** A peer that is up, with the ground that only its mail goes to. */
+export type Contestant = { readonly kind: PeerKind; readonly peer: Peer; readonly account: Account; readonly ground: Ground }
 
 /** One line of the results. Rates are messages a second, times milliseconds, memory megabytes. */
 export type Row = {
@@ -17,6 +18,8 @@ export type Row = {
   readonly sent: number
   readonly accepted: number
   readonly failed: number
+  /** Those whose host is not dead. */
+  readonly expected: number
   readonly arrived: number
   /** Messages that came without TLS: must be 0. */
   readonly clear: number
@@ -45,9 +48,9 @@ const drainLimit = 120_000
 
 /** Run a scenario once. Nothing is thrown for what the peer does wrong: the row says it. */
 export async function measure(contestant: Contestant, scenario: Scenario, round: number, tool: Tool): Promise<Row> {
-  const { account, sink } = contestant
+  const { account, ground } = contestant
   const before = await tool.calibrate(0.2, 2)
-  await sink.reset()
+  await ground.sink.reset()
   forgetPeaks(account)
   const [cpu, noise] = [account.cpuSeconds(), ticks()]
   const run = await (scenario.idle ? oneByOne : allAtOnce)(contestant, scenario, tool)
@@ -56,13 +59,14 @@ export async function measure(contestant: Contestant, scenario: Scenario, round:
   const after = await tool.calibrate(0.2, 2)
   const { generated, counted } = run
   return {
-    peer: contestant.name,
+    peer: contestant.kind.name,
     version: contestant.peer.version,
     scenario: scenario.name,
     round,
     sent: scenario.messages,
     accepted: generated.accepted,
     failed: generated.failed,
+    expected: ground.reachable(generated.accepted),
     arrived: counted.messages,
     clear: counted.clear,
     connections: counted.connections,
@@ -78,9 +82,11 @@ export async function measure(contestant: Contestant, scenario: Scenario, round:
 
 type Run = { readonly generated: Generated; readonly counted: Counted; readonly cpu: number; readonly figures: Partial<Row> }
 
-async function allAtOnce({ peer, sink, account }: Contestant, { sessions, messages, octets, kept }: Scenario, tool: Tool): Promise<Run> {
-  const generated = await tool.generate({ at: peer.at, sessions, messages, octets, kept })
-  const counted = await sink.wait(generated.accepted, drainLimit)
+async function allAtOnce({ peer, ground, account }: Contestant, scenario: Scenario, tool: Tool): Promise<Run> {
+  const { sessions, messages, octets, kept } = scenario
+  const { recipient, domains } = ground
+  const generated = await tool.generate({ at: peer.at, sessions, messages, octets, kept, recipient, domains })
+  const counted = await ground.sink.wait(ground.reachable(generated.accepted), drainLimit)
   // The row of the last message is settled after the sink has said 250.
   await pause(150)
   const figures = {
@@ -92,14 +98,14 @@ async function allAtOnce({ peer, sink, account }: Contestant, { sessions, messag
   return { generated, counted, cpu: account.cpuSeconds(), figures }
 }
 
-async function oneByOne({ peer, sink, account }: Contestant, { messages, octets }: Scenario, tool: Tool): Promise<Run> {
+async function oneByOne({ peer, ground, account }: Contestant, { messages, octets }: Scenario, tool: Tool): Promise<Run> {
   const times: number[] = []
   let last: { generated: Generated; counted: Counted } | undefined
   let accepted = 0
   for (let i = 1; i <= messages; i++) {
     const generated = await tool.generate({ at: peer.at, sessions: 1, messages: 1, octets, kept: false })
     accepted += generated.accepted
-    const counted = await sink.wait(accepted, 30_000)
+    const counted = await ground.sink.wait(accepted, 30_000)
     times.push((counted.last - generated.started) / 1e6)
     last = { generated: { ...generated, accepted, failed: i - accepted }, counted }
     await pause(50)

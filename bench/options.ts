@@ -2,6 +2,8 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { exim } from './peers/exim.ts'
+import { haraka } from './peers/haraka.ts'
 import { ours } from './peers/ours.ts'
 import type { PeerKind } from './peers/peer.ts'
 import { postfix, tunedPostfix } from './peers/postfix.ts'
@@ -24,7 +26,8 @@ export type Options =
 export const scratch = process.env.BENCH_FOLDER ?? join(tmpdir(), 'letterlock-bench')
 
 const letterlock = ours({ name: 'letterlock', about: 'this working tree as built, SQLite' })
-const all: readonly PeerKind[] = [postfix, tunedPostfix, letterlock]
+const onPostgres = ours({ name: 'letterlock-postgres', about: 'the same with PostgreSQL on this machine', postgres: true })
+const all: readonly PeerKind[] = [postfix, tunedPostfix, exim(scratch), haraka(scratch), letterlock, onPostgres]
 
 export const helpText = `npm run bench -- [options]        Letterlock beside other mail servers, on this machine
 

@@ -23,7 +23,7 @@ function line(group: readonly Row[], all: readonly Row[]): string {
   if (first === undefined) return ''
   const of = (figure: (row: Row) => number | undefined) => group.map(figure).filter((value) => value !== undefined)
   const through = of((row) => row.endToEndRate)
-  const wrong = of((row) => row.failed + Math.abs(row.accepted - row.arrived) + row.clear).reduce((sum, value) => sum + value, 0)
+  const wrong = of((row) => row.failed + Math.abs(row.expected - row.arrived) + row.clear).reduce((sum, value) => sum + value, 0)
   const cells = [
     first.scenario,
     first.peer,

@@ -16,7 +16,7 @@ if (options.kind === 'help' || options.kind === 'wrong') {
 const say = (line: string) => process.stderr.write(`${line}\n`)
 
 if (!isolated() && inOwnNetwork.possible()) {
-  process.exitCode = await inOwnNetwork.run()
+  process.exitCode = await inOwnNetwork.run(options.folder)
 } else {
   try {
     await runHere()

@@ -41,7 +41,9 @@ export type Load = {
   readonly octets: number
   /** Keep each session's connection for all of its messages. */
   readonly kept: boolean
+  /** The first %d is the message's number, the second the number of one of so many domains. */
   readonly recipient?: string
+  readonly domains?: number
   /** Messages a second; without it as fast as it goes. */
   readonly rate?: number
 }
@@ -100,10 +102,11 @@ async function compile(folder: string, binary: string, files: readonly string[])
 }
 
 async function generate(binary: string, load: Load): Promise<Generated> {
-  const { at, sessions, messages, octets, kept, recipient, rate } = load
+  const { at, sessions, messages, octets, kept, recipient, domains, rate } = load
   const args = ['generate', '-H', `${at.host}:${at.port}`, '-s', `${Math.min(sessions, messages)}`, '-m', `${messages}`, '-l', `${octets}`]
   if (kept) args.push('-k')
   if (recipient !== undefined) args.push('-t', recipient)
+  if (domains !== undefined) args.push('-D', `${domains}`)
   if (rate !== undefined) args.push('-r', `${rate}`)
   // It says with its exit code that some failed; the figures say how many.
   const { stdout } = await run(binary, args).catch((error: { stdout?: string; message: string }) => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 export type Account = {
   /** Put before a command, this starts it inside the account. */
   readonly prefix: readonly string[]
-  /** Where there are no control groups, the account is what descends from this process. */
+  /** Where there are no control groups, the account is what descends from these processes. */
   readonly watch: (pid: number) => void
   /** User and system seconds so far; in a control group also of processes that have ended. */
   readonly cpuSeconds: () => number
@@ -19,13 +19,11 @@ type Group = { readonly folder: string; readonly cpuSeconds: () => number }
 /** An account of this name (letters, digits, hyphens). */
 export function openAccount(name: string): Account {
   const group = openGroup(`letterlock-bench-${process.pid}-${name}`)
-  let watched: number | undefined
-  const pids = () => (group ? pidsOf(group) : watched === undefined ? [] : descendants(watched))
+  const watched: number[] = []
+  const pids = () => (group ? pidsOf(group) : descendants(watched))
   return {
     prefix: group ? ['sh', '-c', `echo $$ > ${join(group.folder, 'cgroup.procs')} && exec "$@"`, 'sh'] : [],
-    watch: (pid) => {
-      watched = pid
-    },
+    watch: (pid) => void watched.push(pid),
     cpuSeconds: () => (group ? group.cpuSeconds() : pids().reduce((sum, pid) => sum + cpuOf(pid), 0)),
     pids,
     close: async () => {
@@ -75,13 +73,13 @@ const cpuOf = (pid: number): number =>
     .slice(11, 15)
     .reduce((sum, ticks) => sum + Number(ticks) / 100, 0)
 
-function descendants(root: number): number[] {
+function descendants(roots: readonly number[]): number[] {
   const children = new Map<number, number[]>()
   for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
     const parent = Number(fieldsOf(name)[1])
     children.set(parent, [...(children.get(parent) ?? []), Number(name)])
   }
-  const found = existsSync(`/proc/${root}`) ? [root] : []
+  const found = roots.filter((root) => existsSync(`/proc/${root}`))
   for (const pid of found) found.push(...(children.get(pid) ?? []))
   return found
 }

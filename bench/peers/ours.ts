@@ -5,25 +5,26 @@ import { join } from 'node:path'
 import { packageRoot } from '../../src/ops/package-root.ts'
 import { freePort } from '../tools.ts'
 import { greeting, launch, type Peer, type PeerKind, type Place } from './peer.ts'
+import { postgresMissing, startPostgres } from './postgres.ts'
 
 export type Ours = {
   readonly name: string
   readonly about: string
   /** The program's main.js; another build may be compared with this one. */
   readonly program?: string
-  /** The setting `database`; default: SQLite in the folder. */
-  readonly database?: string
+  /** With a PostgreSQL of its own; default: SQLite in the folder. */
+  readonly postgres?: boolean
   /** More settings, as in the file. */
   readonly settings?: { readonly [key: string]: unknown }
 }
 
 /** One build and one set of settings, as a peer. */
-export function ours({ name, about, program = join(packageRoot, 'dist', 'main.js'), database, settings = {} }: Ours): PeerKind {
+export function ours({ name, about, program = join(packageRoot, 'dist', 'main.js'), postgres = false, settings = {} }: Ours): PeerKind {
   return {
     name,
     about,
-    missing: () => (existsSync(program) ? undefined : `${program} is not there; npm run build makes it`),
-    start: (place) => start(name, program, place, { ...(database === undefined ? {} : { database }), ...settings }),
+    missing: () => (existsSync(program) ? (postgres ? postgresMissing() : undefined) : `${program} is not there; npm run build makes it`),
+    start: async (place) => start(name, program, place, { ...(postgres ? { database: await startPostgres(place) } : {}), ...settings }),
   }
 }
 

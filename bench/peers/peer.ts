@@ -25,6 +25,8 @@ export type PeerKind = {
   readonly name: string
   readonly about: string
   readonly missing: () => string | undefined
+  /** Only these scenarios; default: all. */
+  readonly scenarios?: readonly string[]
   readonly start: (place: Place) => Promise<Peer>
 }
 

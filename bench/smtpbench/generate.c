@@ -18,10 +18,10 @@
 /* `per_connection` 0: a connection is kept for all messages of its session. `rate` 0: as fast as it goes. */
 static struct {
   const char *from, *to;
-  int sessions, per_connection, pipelining;
+  int sessions, per_connection, pipelining, domains;
   long messages, octets;
   double rate;
-} options = {.from = "sender@example.org", .to = "rcpt%d@example.net", .sessions = 20, .per_connection = 1, .messages = 1000, .octets = 4096};
+} options = {.from = "sender@example.org", .to = "rcpt%d@example.net", .sessions = 20, .per_connection = 1, .domains = 1, .messages = 1000, .octets = 4096};
 
 static struct addrinfo *target;
 static message mail;
@@ -79,7 +79,7 @@ static int open_connection(wire *w) {
 /* MAIL, RCPT and DATA, one after the other or in one write (RFC 2920). */
 static int send_envelope(wire *w, long number) {
   char recipient[256], text[1024], line[4096];
-  snprintf(recipient, sizeof recipient, options.to, (int)number, (int)number, (int)number);
+  snprintf(recipient, sizeof recipient, options.to, (int)number, (int)number % options.domains);
   if (!options.pipelining) {
     if (command(w, 2, "MAIL FROM:<%s>\r\n", options.from)) return -1;
     if (command(w, 2, "RCPT TO:<%s>\r\n", recipient)) return -1;
@@ -174,7 +174,7 @@ static void print_result(int64_t ended) {
 static const char *read_options(int count, char **arguments) {
   const char *at = "127.0.0.1:2525";
   int option;
-  while ((option = getopt(count, arguments, "H:s:m:l:kn:f:t:pr:")) != -1) switch (option) {
+  while ((option = getopt(count, arguments, "H:s:m:l:kn:f:t:D:pr:")) != -1) switch (option) {
       case 'H': at = optarg; break;
       case 's': options.sessions = atoi(optarg); break;
       case 'm': options.messages = atol(optarg); break;
@@ -183,6 +183,7 @@ static const char *read_options(int count, char **arguments) {
       case 'n': options.per_connection = atoi(optarg); break;
       case 'f': options.from = optarg; break;
       case 't': options.to = optarg; break;
+      case 'D': options.domains = atoi(optarg) > 0 ? atoi(optarg) : 1; break;
       case 'p': options.pipelining = 1; break;
       case 'r': options.rate = atof(optarg); break;
       default: return NULL;

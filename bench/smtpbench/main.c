@@ -2,7 +2,8 @@
  * smtpbench: a fast SMTP load generator, an SMTP sink that counts, and a look at how much CPU the machine gives.
  *
  *   smtpbench generate -H HOST:PORT [-s sessions] [-m messages] [-l octets] [-k] [-n per connection] [-p] [-r messages a second]
- *                      [-f sender] [-t recipient, where %d is the message's number]
+ *                      [-f sender] [-t recipient] [-D domains]
+ *     the first %d of the recipient is the message's number, the second that number modulo the domains;
  *     -k keeps a connection for all messages of a session (without it: a connection for each); -p pipelines MAIL, RCPT and DATA
  *   smtpbench sink -l ADDRESS:PORT[+COUNT] [-l …] [-b ADDRESS:PORT[+COUNT]] -C control port [-c certificate -k key] [-r] [-R milliseconds]
  *     +COUNT: on so many addresses in a row; -b: addresses that never answer a SYN; -r: no mail without STARTTLS;
