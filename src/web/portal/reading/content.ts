@@ -28,9 +28,5 @@ export type LetterFile = {
   readonly size: number
 }
 
-/** What the worker is asked, a mail without its files (skeleton.ts), and what it answers. `bytes` are transferred, not copied. */
+/** What the thread is asked: a mail without its files (skeleton.ts). `bytes` are transferred, not copied. */
 export type Job = { readonly bytes: ArrayBuffer; readonly mark: string; readonly sizes: readonly number[]; readonly cut: boolean }
-export type JobAnswer =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'letter'; readonly content: LetterContent }
-  | { readonly kind: 'unreadable'; readonly because: string }

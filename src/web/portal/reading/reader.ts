@@ -1,7 +1,7 @@
 /** Reads opened letters for the pages, and remembers what it made of them while they are read. */
 import type { Readable } from 'node:stream'
-import type { JobAnswer, LetterContent } from './content.ts'
-import { createPool, type Limits, type Pool, usualLimits } from './pool.ts'
+import { createThreads, type ThreadLimits, type Threads } from '../../../ops/threads.ts'
+import type { Job, LetterContent } from './content.ts'
 import { skeletonOf } from './skeleton.ts'
 
 export type Reader = {
@@ -19,22 +19,25 @@ const idle = 30 * 60_000
 /** Mails being read at once: each needs up to 16 MB. */
 const atOnce = 3
 const mostWaiting = 100
+/** With the bytes of a mail, which lie outside the heap, a thread stays within 256 MB. */
+const usualLimits: ThreadLimits = { threads: 2, waiting: atOnce, time: 2000, memory: 160 }
 
 /** `clock` in milliseconds; `report` hears why a mail could not be read, in a word. */
-export function createReader(parts: { clock: () => number; report: (because: string) => void; limits?: Limits }): Reader {
-  const pool = createPool(parts.limits ?? usualLimits)
+export function createReader(parts: { clock: () => number; report: (because: string) => void; limits?: Partial<ThreadLimits> }): Reader {
+  const script = new URL('./worker.ts', import.meta.url)
+  const threads = createThreads<Job, LetterContent>(script, { ...usualLimits, ...parts.limits })
   const turns = createTurns(atOnce, mostWaiting)
   const kept = createShelf(parts.clock)
   const pending = new Map<string, Promise<LetterContent | 'unreadable'>>()
 
   const read = async (key: string, content: () => Readable): Promise<LetterContent | 'unreadable'> => {
-    const answer = await turns(() => parse(pool, content))
-    if (answer?.kind === 'letter') {
-      kept.put(key, answer.content)
-      return answer.content
+    const answer = await turns(() => parse(threads, content))
+    if (answer === undefined || typeof answer === 'string') {
+      parts.report(answer ?? 'busy')
+      return 'unreadable'
     }
-    parts.report(answer?.kind === 'unreadable' ? answer.because : 'busy')
-    return 'unreadable'
+    kept.put(key, answer)
+    return answer
   }
 
   const letter = (key: string, content: () => Readable) => {
@@ -45,16 +48,20 @@ export function createReader(parts: { clock: () => number; report: (because: str
     return running
   }
 
-  return { letter, forget: kept.remove, close: pool.close }
+  return { letter, forget: kept.remove, close: threads.close }
 }
 
-async function parse(pool: Pool, content: () => Readable): Promise<JobAnswer> {
+/** The letter, or in a word why there is none. */
+async function parse(threads: Threads<Job, LetterContent>, content: () => Readable): Promise<LetterContent | string> {
   try {
     const skeleton = await skeletonOf(content())
-    return skeleton ? await pool.run(skeleton) : { kind: 'unreadable', because: 'too many parts' }
+    if (skeleton === undefined) return 'too many parts'
+    const ran = await threads.run(skeleton, { transfer: [skeleton.bytes] })
+    if (ran.kind === 'done') return ran.result
+    return ran.kind === 'too-much' ? `too much ${ran.because}` : ran.because
   } catch {
     // What the vault stored was altered, or the disk fails: its own log says which.
-    return { kind: 'unreadable', because: 'content damaged' }
+    return 'content damaged'
   }
 }
 
