@@ -8,7 +8,7 @@ import { packageRoot } from '../src/ops/package-root.ts'
 /** Left to right: a folder imports itself and what stands in a group left of its own; neighbours of one group are blind to each other. */
 const order: readonly (readonly string[])[] = [
   ['mail', 'ops'],
-  ['store', 'seal'],
+  ['store', 'seal', 'detect'],
   ['audit'],
   ['spool'],
   ['transport'],

@@ -17,6 +17,12 @@ export type MailFacts = {
   /** Already encrypted end to end: the portal could not show it. */
   readonly encrypted: boolean
   readonly signed: boolean
+  /** An invitation, or an answer to one (RFC 6047). */
+  readonly calendar: boolean
+  /** Encrypted by a rights management system (Microsoft's .rpmsg): its reader needs that system. */
+  readonly rightsManaged: boolean
+  /** Sent on by its recipient (RFC 5322 §3.6.6). */
+  readonly forwarded: boolean
 }
 
 /**
@@ -36,6 +42,9 @@ export function messageFacts(header: Header, bodyStart?: Buffer): MailFacts {
     dsn: isDsn(header),
     encrypted: isEncrypted(header, bodyStart),
     signed: isSigned(header, bodyStart),
+    calendar: isCalendar(header, bodyStart),
+    rightsManaged: isRightsManaged(header, bodyStart),
+    forwarded: ['Resent-From', 'Resent-To', 'Resent-Sender'].some((name) => field(header, name) !== undefined),
   }
 }
 
@@ -121,6 +130,23 @@ function isSigned(header: Header, bodyStart: Buffer | undefined): boolean {
   if (/^application\/(?:x-)?pkcs7-mime$/.test(type)) return parameters['smime-type']?.toLowerCase() === 'signed-data'
   return type === 'text/plain' && bodyStart?.toString('latin1').trimStart().startsWith('-----BEGIN PGP SIGNED MESSAGE-----') === true
 }
+
+/** RFC 6047 §2.4; an invitation for people has its calendar part beside the text, declared at the start of the body. */
+function isCalendar(header: Header, bodyStart: Buffer | undefined): boolean {
+  if (contentType(header).type === 'text/calendar' || /^urn:content-classes:calendarmessage$/i.test(contentClass(header))) return true
+  return declares(header, bodyStart, /^content-type:\s*text\/calendar\b/im)
+}
+
+/** [MS-OXORMMS] §2.1: the message is a wrapper around one attachment, message.rpmsg. */
+const isRightsManaged = (header: Header, bodyStart: Buffer | undefined): boolean =>
+  /^(?:rpmsg\.message|irm\.message)$/i.test(contentClass(header)) ||
+  declares(header, bodyStart, /^content-type:\s*application\/x-microsoft-rpmsg-message\b/im)
+
+const contentClass = (header: Header): string => field(header, 'Content-Class')?.trim() ?? ''
+
+/** Is there a part with such a header line in the first bytes of a multipart body? */
+const declares = (header: Header, bodyStart: Buffer | undefined, line: RegExp): boolean =>
+  bodyStart !== undefined && contentType(header).type.startsWith('multipart/') && line.test(bodyStart.toString('latin1'))
 
 /** RFC 3156 §4: the second part is an armored message. RFC 1847 allows other protocols; of those we know none that is in use. */
 const holdsCiphertext = (bodyStart: Buffer) => bodyStart.toString('latin1').includes('-----BEGIN PGP MESSAGE-----')

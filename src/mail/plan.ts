@@ -15,6 +15,10 @@ export type Plan = {
   readonly rule: { readonly name: string; readonly line: number }
   readonly steps: readonly Step[]
   readonly trace: readonly Looked[]
+  /** Set while the rule only observes: what it would have done; `steps` are what is done. */
+  readonly observed?: readonly Step[]
+  /** Addresses of the organisation that get a copy. */
+  readonly alsoTo?: readonly string[]
 }
 
 /** One step of a decision record: what became of it in this attempt. */

@@ -1,20 +1,39 @@
 /** Reads the `when` of a rule: each condition, or the mistake in it with its place. */
+import { readClient, readDetect, readHeaders, readNames, readSize } from './condition-values.ts'
 import { collectPatterns, type Pattern, type PatternList, type Patterns, readPattern } from './patterns.ts'
 import { type AddressCondition, addressConditions, type Condition, type Group, later, type Trait, traits } from './policy.ts'
 import { oneOf, quote, type Report, reportUnknown } from './problem.ts'
 import { fields, list, text } from './read.ts'
 import type { Entry, Tree } from './tree.ts'
 
-export type Known = { readonly groups: ReadonlyMap<string, Group>; readonly report: Report }
+export type Known = {
+  readonly groups: ReadonlyMap<string, Group>
+  /** Names of the document's own detectors. */
+  readonly detectors: ReadonlySet<string>
+  readonly report: Report
+}
 
-const words = [...addressConditions, 'subject-tag', 'is', 'any', 'all', 'not'] as const
+/** Every word of a `when`. */
+export const conditionWords = [
+  ...addressConditions,
+  'subject-tag',
+  'is',
+  'header',
+  'size',
+  'detect',
+  'authenticated-as',
+  'client',
+  'any',
+  'all',
+  'not',
+] as const
 
 /** All conditions of a mapping must hold. Undefined when something in it is wrong: what, the report was told. */
 export function readConditions(tree: Tree, known: Known): Condition | undefined {
-  const found = fields(tree, { what: 'condition', words, later: later.condition }, known.report)
+  const found = fields(tree, { what: 'condition', words: conditionWords, later: later.condition }, known.report)
   if (found === undefined) return undefined
   if (tree.kind === 'map' && tree.entries.length === 0) {
-    known.report(tree.at, `a condition needs one of ${oneOf(words)}`, 'what applies to all other mail is written under default')
+    known.report(tree.at, `a condition needs one of ${oneOf(conditionWords)}`, 'what applies to all other mail is written under default')
     return undefined
   }
   const conditions = [...found.values()].map((entry) => readCondition(entry, known))
@@ -38,9 +57,22 @@ function readCondition({ key, value }: Entry, known: Known): Condition | undefin
       list(value).map((item) => readTrait(item, known)),
       (is) => some(value, { kind: 'is', traits: is }, is, known),
     )
+  if (key === 'header') {
+    const headers = readHeaders(value, known)
+    return headers && joined('all', headers)
+  }
+  const reader = valueReaders[key]
+  if (reader !== undefined) return reader(value, known)
   const inner = list(value).map((item) => readConditions(item, known))
   if (key === 'not') return complete(inner, (none) => some(value, { kind: 'not', condition: joined('any', none) }, none, known))
   return complete(inner, (conditions) => some(value, joined(key === 'any' ? 'any' : 'all', conditions), conditions, known))
+}
+
+const valueReaders: { readonly [word: string]: ((value: Tree, known: Known) => Condition | undefined) | undefined } = {
+  size: readSize,
+  detect: readDetect,
+  'authenticated-as': readNames,
+  client: readClient,
 }
 
 const isAddressCondition = (key: string): key is AddressCondition => addressConditions.some((word) => word === key)
@@ -74,7 +106,8 @@ export function readMembers(tree: Tree, group: string, report: Report): PatternL
   return collectPatterns(patterns.map((pattern) => ({ word: `group:${group}`, pattern })))
 }
 
-function readPatterns(tree: Tree, known: Known): Patterns | undefined {
+/** A list of addresses, domains, `*.domains` and `group:names`, as conditions and overrides name people. */
+export function readPatterns(tree: Tree, known: Pick<Known, 'groups' | 'report'>): Patterns | undefined {
   const items = list(tree)
   if (items.length === 0) known.report(tree.at, 'an empty list of addresses', 'name at least one address, domain, *.domain or group:name')
   const named = items.map((item) => readWord(item, known)).filter((word) => word !== undefined)
@@ -85,7 +118,7 @@ function readPatterns(tree: Tree, known: Known): Patterns | undefined {
 
 type Named = { readonly word: string; readonly pattern?: Pattern; readonly group?: Group }
 
-function readWord(item: Tree, { groups, report }: Known): Named | undefined {
+function readWord(item: Tree, { groups, report }: Pick<Known, 'groups' | 'report'>): Named | undefined {
   const word = text(item, 'an address, a domain, *.domain or group:name', report)
   if (word === undefined) return undefined
   if (!word.startsWith('group:')) {
@@ -128,11 +161,12 @@ function readTag(item: Tree, { report }: Known): string | undefined {
   return undefined
 }
 
-function readTrait(item: Tree, { report }: Known): Trait | undefined {
+/** A word of `is:`. */
+export function readTrait(item: Tree, { report }: Pick<Known, 'report'>): Trait | undefined {
   const word = text(item, oneOf(traits), report)
   const trait = traits.find((known) => known === word)
   if (word === undefined || trait !== undefined) return trait
-  if (later.trait.some((known) => known === word))
+  if (later.trait.some((known: string) => known === word))
     report(item.at, `is: ${word} is not available in this version`, `available: ${oneOf(traits, 'and')}`)
   else reportUnknown(report, item.at, 'is:', word, traits)
   return undefined

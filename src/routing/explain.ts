@@ -2,11 +2,11 @@
 import { domainOf } from '../mail/address.ts'
 import type { Reason } from '../mail/outcome.ts'
 import type { Looked, Plan, StepResult } from '../mail/plan.ts'
+import { policyTags } from './asked.ts'
 import { plan } from './plan.ts'
 import { bounce, type Policy } from './policy.ts'
 import type { DecisionRecord } from './record.ts'
 import { remedy } from './remedy.ts'
-import { policyTags } from './tags.ts'
 
 /** What is known of one recipient of one message. */
 export type Case = {

@@ -1,6 +1,7 @@
 /** Warnings about a policy that is correct but hardly meant so. */
+import { policyAddresses } from './asked.ts'
 import { covers } from './covers.ts'
-import type { Condition, Policy, PolicyStep, Rule, Trait } from './policy.ts'
+import type { Policy, PolicyStep, Rule } from './policy.ts'
 import type { Problem } from './problem.ts'
 
 /** In order of place; none of them forbids to apply the policy. */
@@ -23,28 +24,11 @@ function unreachableRules(rules: readonly Rule[]): Problem[] {
   })
 }
 
-function unusedGroups({ groups, rules }: Policy): Problem[] {
-  const used = new Set(rules.flatMap(({ when }) => wordsIn(when)))
-  return groups
+function unusedGroups(policy: Policy): Problem[] {
+  const used = new Set(policyAddresses(policy))
+  return policy.groups
     .filter(({ name }) => !used.has(`group:${name}`))
     .map((group) => ({ ...at(group), text: `group "${group.name}" is used by no rule` }))
-}
-
-function wordsIn(condition: Condition): readonly string[] {
-  switch (condition.kind) {
-    case 'from':
-    case 'header-from':
-    case 'to':
-      return condition.patterns.words
-    case 'all':
-    case 'any':
-      return condition.conditions.flatMap(wordsIn)
-    case 'not':
-      return wordsIn(condition.condition)
-    case 'subject-tag':
-    case 'is':
-      return []
-  }
 }
 
 /** An opportunistic step takes all mail there is, and bounce is the end. */
@@ -79,7 +63,12 @@ function defaultWarnings(policy: Policy): Problem[] {
 }
 
 /** What the default policy has rules for and this one may have lost. */
-function traitWarning({ rules }: Policy, trait: Trait, ladder: readonly string[], place: { line: number; column: number }): Problem[] {
+function traitWarning(
+  { rules }: Policy,
+  trait: 'auto-submitted' | 'dsn' | 'encrypted',
+  ladder: readonly string[],
+  place: { line: number; column: number },
+): Problem[] {
   const wrong = (trait === 'encrypted' ? ['pgp', 'smime', 'escrow'] : ['escrow']).filter((method) => ladder.includes(method))
   if (wrong.length === 0 || rules.some(({ when }) => covers(when, { kind: 'is', traits: [trait] }))) return []
   const text = {
@@ -87,7 +76,7 @@ function traitWarning({ rules }: Policy, trait: Trait, ladder: readonly string[]
       'automatic mail (out-of-office, receipts) can become a letter by default: people would be asked to log in to read a machine',
     dsn: 'delivery reports (DSNs) can become letters by default',
     encrypted: 'mail already encrypted by its sender can become a letter by default, which the portal could not show',
-  } satisfies Record<Trait, string>
+  } satisfies Record<typeof trait, string>
   return [
     {
       ...place,

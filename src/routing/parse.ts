@@ -1,11 +1,16 @@
 /** Reads the policy language: text in, one typed value out, or every mistake with its place. */
 import { createHash } from 'node:crypto'
+import { checkPattern } from '../detect/pattern.ts'
+import { parseAddress } from '../mail/address.ts'
 import { readConditions, readMembers } from './conditions.ts'
 import { collectPatterns } from './patterns.ts'
-import { type Group, later, type Policy, type Rule } from './policy.ts'
+import { type Group, type Ladder, later, type Policy, type Rule } from './policy.ts'
 import { type Problem, problemList, quote, type Report } from './problem.ts'
-import { described, fields, isName, text } from './read.ts'
-import { type MethodWords, readSteps } from './steps.ts'
+import { described, fields, isName, list, text } from './read.ts'
+import { readDetectors } from './read-detectors.ts'
+import { readOverrides } from './read-overrides.ts'
+import { readTests } from './read-tests.ts'
+import { type MethodWords, policyWords, readSteps } from './steps.ts'
 import { type Entry, readTree, type Tree } from './tree.ts'
 
 export type Parsed =
@@ -13,6 +18,11 @@ export type Parsed =
   | { readonly kind: 'errors'; readonly problems: readonly Problem[] }
 
 const mostRules = 5000
+
+/** The keys of a policy, of a rule, and of the default. */
+export const documentWords = ['version', 'observe', 'groups', 'detectors', 'overrides', 'rules', 'default', 'tests'] as const
+export const ladderWords = ['deliver', 'also-to', 'observe'] as const
+export const ruleWords = ['name', 'when', ...ladderWords] as const
 
 /**
  * Parse a policy text with the methods that this program has. Never throws, whatever the text; the policy has revision 0.
@@ -38,21 +48,31 @@ function readPolicy(source: string, root: Tree, methods: MethodWords, report: Re
     report(root.at, `expected a policy, found ${described(root)}`, 'a policy begins with version: 1')
     return undefined
   }
-  const words = ['version', 'groups', 'rules', 'default']
   // Read on with the known keys, so that one check shows all mistakes; what a mistyped key was to be is not missed as well.
-  const known = fields(root, { what: 'policy', words, later: later.policy }, report)
+  const known = fields(root, { what: 'policy', words: documentWords, later: later.policy }, report)
   const part = (name: string) => root.entries.find(({ key }) => key === name)
   checkVersion(part('version')?.value, root, report)
   const groups = readGroups(part('groups')?.value, report)
-  const rules = readRules(part('rules')?.value, { groups, methods, report })
+  const detectors = readDetectors(part('detectors')?.value, checkPattern, report)
+  const context = { groups, detectors: new Set(detectors.map(({ name }) => name)), methods, report }
+  const rules = readRules(part('rules')?.value, context)
   if (known && !known.has('rules') && !known.has('default'))
     report(root.at, 'the policy has neither rules nor default', 'write at least default: { deliver: [tls, escrow] }')
   return {
     revision: 0,
     fingerprint: fingerprintOf(source),
+    observe: readObserve(part('observe')?.value, report),
     groups: [...groups.values()],
+    detectors,
+    overrides: readOverrides(part('overrides')?.value, { groups, methods, report }),
     rules,
-    default: readDefault(part('default'), { groups, methods, report }),
+    default: readDefault(part('default'), context),
+    tests: readTests(part('tests')?.value, {
+      rules: rules.map(({ name }) => name),
+      detectors: [...context.detectors],
+      outcomes: [...new Set([...policyWords(methods), 'clear', 'wait', 'hold'])],
+      report,
+    }),
   }
 }
 
@@ -81,7 +101,12 @@ function readGroups(tree: Tree | undefined, report: Report): ReadonlyMap<string,
 const nameHint = 'expected letters, digits, spaces, dots, dashes; at most 64'
 const isNothing = (tree: Tree): boolean => tree.kind === 'scalar' && tree.value === null
 
-type Context = { readonly groups: ReadonlyMap<string, Group>; readonly methods: MethodWords; readonly report: Report }
+type Context = {
+  readonly groups: ReadonlyMap<string, Group>
+  readonly detectors: ReadonlySet<string>
+  readonly methods: MethodWords
+  readonly report: Report
+}
 
 function readRules(tree: Tree | undefined, context: Context): Rule[] {
   if (tree === undefined || isNothing(tree)) return []
@@ -95,26 +120,60 @@ function readRules(tree: Tree | undefined, context: Context): Rule[] {
 }
 
 function readRule(item: Tree, names: Map<string, number>, context: Context): Rule | undefined {
-  const { groups, methods, report } = context
-  const shape = { what: 'rule', words: ['name', 'when', 'deliver'], later: later.rule }
-  const known = fields(item, shape, report)
+  const { report } = context
+  const known = fields(item, { what: 'rule', words: ruleWords, later: later.rule }, report)
   if (item.kind !== 'map') return undefined
   const part = (name: string) => item.entries.find(({ key }) => key === name)?.value
-  const missing = known ? shape.words.filter((word) => !known.has(word)) : []
+  const missing = known ? (['name', 'when', 'deliver'] as const).filter((word) => !known.has(word)) : []
   for (const word of missing) report(item.at, `the rule has no ${word}`, missingHint[word])
   const name = readName(part('name'), names, report)
   const when = part('when')
-  const deliver = part('deliver')
-  const condition = when && readConditions(when, { groups, report })
-  const steps = deliver && readSteps(deliver, methods, report)
-  return name !== undefined && condition && steps ? { name, line: item.at.line, column: item.at.column, when: condition, steps } : undefined
+  const condition = when && readConditions(when, context)
+  const ladder = readLadder(part, context)
+  return name !== undefined && condition && ladder
+    ? { name, line: item.at.line, column: item.at.column, when: condition, ...ladder }
+    : undefined
 }
 
-const missingHint: { readonly [word: string]: string } = {
+function readLadder(part: (name: string) => Tree | undefined, { methods, report }: Context): Ladder | undefined {
+  const deliver = part('deliver')
+  const steps = deliver && readSteps(deliver, methods, report)
+  const alsoTo = readAlsoTo(part('also-to'), report)
+  const observe = readObserve(part('observe'), report)
+  return steps && { steps, alsoTo, observe }
+}
+
+function readObserve(tree: Tree | undefined, report: Report): boolean {
+  if (tree === undefined) return false
+  if (tree.kind === 'scalar' && typeof tree.value === 'boolean') return tree.value
+  report(
+    tree.at,
+    `expected true or false, found ${described(tree)}`,
+    'observe: true lets mail go as before, and records what the rules would do',
+  )
+  return false
+}
+
+const mostCopies = 10
+
+function readAlsoTo(tree: Tree | undefined, report: Report): readonly string[] {
+  if (tree === undefined) return []
+  const items = list(tree)
+  if (items.length > mostCopies) report(tree.at, `${items.length} addresses; at most ${mostCopies} get a copy`)
+  return items.slice(0, mostCopies).flatMap((item) => {
+    const word = text(item, 'an address of the organisation', report)
+    const address = word === undefined ? undefined : parseAddress(word)
+    if (word !== undefined && address === undefined)
+      report(item.at, `${quote(word)} is not an address`, 'expected such as journal@org.example')
+    return address ?? []
+  })
+}
+
+const missingHint = {
   name: 'reports and explain call the rule by its name',
   when: 'what applies to all other mail is written under default',
   deliver: 'add the steps, such as deliver: [tls, escrow]',
-}
+} as const
 
 function readName(tree: Tree | undefined, names: Map<string, number>, report: Report): string | undefined {
   const name = tree && text(tree, 'the name of the rule', report)
@@ -133,11 +192,12 @@ function readName(tree: Tree | undefined, names: Map<string, number>, report: Re
   return name
 }
 
-function readDefault(entry: Entry | undefined, { methods, report }: Context): Policy['default'] {
-  if (entry === undefined) return { line: 0, steps: [], written: false }
+function readDefault(entry: Entry | undefined, context: Context): Policy['default'] {
+  if (entry === undefined) return { line: 0, steps: [], alsoTo: [], observe: false, written: false }
+  const { report } = context
   const { at, value } = entry
-  if (value.kind === 'map' && value.entries.length === 0) report(at, 'default has no deliver', missingHint.deliver)
-  const deliver = fields(value, { what: 'default', words: ['deliver'], later: later.rule }, report)?.get('deliver')
-  const steps = deliver && readSteps(deliver.value, methods, report)
-  return { line: at.line, steps: steps ?? [], written: true }
+  if (value.kind === 'map' && !value.entries.some(({ key }) => key === 'deliver')) report(at, 'default has no deliver', missingHint.deliver)
+  const found = fields(value, { what: 'default', words: ladderWords, later: later.rule }, report)
+  const ladder = found && readLadder((name) => found.get(name)?.value, context)
+  return { line: at.line, steps: [], alsoTo: [], observe: false, ...ladder, written: true }
 }

@@ -1,33 +1,65 @@
 /** Decides, for one recipient of one message, which rule applies and which steps are walked: pure, the same for delivery, explain and tests. */
-import type { MailFacts } from '../mail/facts.ts'
 import type { Looked, Plan, Step } from '../mail/plan.ts'
+import { understood } from '../methods/opportunistic/opportunistic.ts'
+import type { PlanFacts } from './facts.ts'
 import { judge } from './match.ts'
-import { bounce, type Policy } from './policy.ts'
+import { overridden } from './overrides.ts'
+import { bounce, type Ladder, type Policy, type Rule } from './policy.ts'
 
-/** What a rule may ask about. Addresses are canonical (mail/address.ts); a reverse-path of '' is the null reverse-path. */
-export type PlanFacts = {
-  readonly reversePath: string
-  readonly recipient: string
-  readonly mail: Pick<MailFacts, 'headerFrom' | 'subjectTags' | 'autoSubmitted' | 'dsn' | 'encrypted'>
-}
+export type { PlanFacts } from './facts.ts'
 
-/** The plan of the first rule that matches, else of default; its steps end with bounce, written or not. */
+/**
+ * The plan of the first rule that matches, else of default; its steps end with bounce, written or not. What is not known counts as matched:
+ * ask `undecided` first where that matters.
+ */
 export function plan(policy: Policy, facts: PlanFacts): Plan {
-  const { revision, fingerprint } = policy
   const trace: Looked[] = []
-  for (const { name, line, when, steps } of policy.rules) {
-    const { matched, because } = judge(when, facts)
-    trace.push({ name, matched, because: `${matched ? 'yes' : 'no'}: ${because}` })
-    if (matched) return { revision, fingerprint, rule: { name, line }, steps: closed(steps), trace: shortened(trace) }
+  for (const rule of policy.rules) {
+    const { matched, because } = judge(rule.when, facts, policy)
+    trace.push({ name: rule.name, matched: matched !== false, because: `${matched === false ? 'no' : 'yes'}: ${because}` })
+    if (matched !== false) return planOf(policy, rule, trace, facts)
   }
-  const { line, steps, written } = policy.default
+  const { line, written } = policy.default
   trace.push({
     name: 'default',
     matched: true,
     because: written ? 'yes: no rule before it matched' : 'yes: no rule matched and the policy has no default, so mail is returned',
   })
-  return { revision, fingerprint, rule: { name: 'default', line }, steps: closed(steps), trace: shortened(trace) }
+  return planOf(policy, { ...policy.default, name: 'default', line }, trace, facts)
 }
+
+/** What must be known before the plan is certain: words of `unknown` verdicts that stand before the first certain match. */
+export function undecided(policy: Policy, facts: PlanFacts): readonly string[] {
+  const missing: string[] = []
+  for (const { when } of policy.rules) {
+    const { matched, missing: more = [] } = judge(when, facts, policy)
+    if (matched === 'unknown') missing.push(...more)
+    if (matched === true) break
+  }
+  return [...new Set(missing)]
+}
+
+type Decider = Ladder & Pick<Rule, 'name' | 'line'>
+
+function planOf(policy: Policy, decider: Decider, trace: readonly Looked[], facts: PlanFacts): Plan {
+  const { revision, fingerprint } = policy
+  const { name, line, alsoTo } = decider
+  const { steps: own, override } = overridden(policy.overrides, decider.steps, facts)
+  const steps = closed(own)
+  const observing = policy.observe || decider.observe
+  return {
+    revision,
+    fingerprint,
+    rule: { name, line },
+    steps: observing ? [asBefore, bounce] : steps,
+    trace: shortened(override === undefined ? trace : [...trace, override]),
+    ...(observing ? { observed: steps } : {}),
+    ...(alsoTo.length > 0 ? { alsoTo } : {}),
+  }
+}
+
+/** How mail travelled before there was a gateway. */
+const asBefore: Step = { method: 'opportunistic', options: { 'i-understand': understood } }
 
 /** What follows a bounce is never reached; a ladder without one ends in it. */
 function closed(steps: readonly Step[]): Step[] {

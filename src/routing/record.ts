@@ -1,7 +1,7 @@
 /** The decision record: what was decided for one recipient in one attempt, and on which facts. Append-only; the basis of explain and simulate. */
 import type { Looked, Plan, StepResult } from '../mail/plan.ts'
 import { type Db, sql } from '../store/db.ts'
-import type { PlanFacts } from './plan.ts'
+import type { PlanFacts } from './facts.ts'
 
 export type DecisionRecord = {
   /** Milliseconds since 1970. */
@@ -20,7 +20,7 @@ export type DecisionRecord = {
   readonly outcome: string
 }
 
-/** Facts as they are kept: addresses, tags found, yes and no. Never the subject, a name or a word of the content. */
+/** Facts as they are kept: addresses, tags, classification, finds by number, yes and no. Never the subject or a word of the content. */
 export type RecordedFacts = PlanFacts
 
 /** The record of one attempt, to be stored as JSON with its settlement. */
@@ -34,7 +34,7 @@ export function decisionRecord({
 }
 
 /** Named one by one: what a later version adds to MailFacts is not stored by accident. */
-const recordedFacts = ({ reversePath, recipient, mail }: PlanFacts): RecordedFacts => ({
+const recordedFacts = ({ reversePath, recipient, mail, size, client, headers, detected, at }: PlanFacts): RecordedFacts => ({
   reversePath,
   recipient,
   mail: {
@@ -43,8 +43,24 @@ const recordedFacts = ({ reversePath, recipient, mail }: PlanFacts): RecordedFac
     autoSubmitted: mail.autoSubmitted,
     dsn: mail.dsn,
     encrypted: mail.encrypted,
+    ...present({ signed: mail.signed, calendar: mail.calendar, rightsManaged: mail.rightsManaged, forwarded: mail.forwarded }),
   },
+  ...present({ size, client, detected, at, headers: headers && recordedHeaders(headers) }),
 })
+
+/** Fields that hold what a person wrote: a rule may ask for them, but they are not kept. */
+const written = ['subject', 'thread-topic', 'keywords', 'comments', 'x-original-subject']
+const keptLength = 200
+
+const recordedHeaders = (headers: NonNullable<PlanFacts['headers']>): NonNullable<PlanFacts['headers']> =>
+  Object.fromEntries(
+    Object.entries(headers)
+      .filter(([name]) => !written.includes(name))
+      .map(([name, values]) => [name, values.map((value) => value.slice(0, keptLength))]),
+  )
+
+const present = <T extends object>(values: T): { [Name in keyof T]?: NonNullable<T[Name]> } =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [Name in keyof T]?: NonNullable<T[Name]> }
 
 /** A tag is one short word; longer text in brackets is a piece of the subject. */
 const isWord = (tag: string): boolean => /^[\p{L}\p{N}_-]{1,24}$/u.test(tag)

@@ -32,7 +32,7 @@ function readStep(item: Tree, methods: MethodWords, report: Report): PolicyStep 
   if (written === undefined) return undefined
   const { key: method, at, value } = written
   const words = policyWords(methods)
-  if (later.step.some((word) => word === method))
+  if (later.step.some((word: string) => word === method))
     report(at, `${method} is not available in this version`, `available here: ${oneOf(words, 'and')}`)
   else if (!words.includes(method)) reportUnknown(report, at, 'step', method, words)
   else {
@@ -40,6 +40,14 @@ function readStep(item: Tree, methods: MethodWords, report: Report): PolicyStep 
     return options && { method, options, line: at.line, column: at.column }
   }
   return undefined
+}
+
+/** Options for every tls step of a recipient: only what is written is laid over. */
+export function readTlsOptions(tree: Tree, methods: MethodWords, report: Report): PolicyStep['options'] | undefined {
+  const options = readOptions('tls', tree.at, tree, methods.tls?.options, report)
+  if (options === undefined || tree.kind !== 'map') return undefined
+  if (tree.entries.length === 0) report(tree.at, 'tls is empty', 'write what it takes, such as tls: { level: pinned, pin: [ … ] }')
+  return Object.fromEntries(Object.entries(options).filter(([name]) => tree.entries.some(({ key }) => key === name)))
 }
 
 /** A bare word, or a mapping of one word to its options. */
@@ -95,7 +103,7 @@ function consents(method: string, at: Entry['at'], value: Tree & { kind: 'map' }
 /** A value that will mean something: what a rule asks must not be a way to bounce by surprise. */
 function isLater(method: string, { entries }: Tree & { kind: 'map' }, report: Report): boolean {
   const coming = entries.filter(
-    ({ key, value }) => value.kind === 'scalar' && later.value.some((known) => known === `${method}.${key}.${value.value}`),
+    ({ key, value }) => value.kind === 'scalar' && later.value.some((known: string) => known === `${method}.${key}.${value.value}`),
   )
   for (const { key, value } of coming) report(value.at, `${key}: ${String(plain(value))} of ${method} is not available in this version`)
   return coming.length > 0

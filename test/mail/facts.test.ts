@@ -22,6 +22,9 @@ test('an ordinary message is named by its From, To, Cc and subject, and is nothi
       dsn: false,
       encrypted: false,
       signed: false,
+      calendar: false,
+      rightsManaged: false,
+      forwarded: false,
     },
   )
 })
@@ -146,3 +149,20 @@ test('signed mail is known as such', () => {
   assert.equal(factsOf('Subject: x\n', '-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA512\r\n\r\nx').signed, true)
   assert.equal(factsOf('Subject: x\n', 'x').signed, false)
 })
+
+const multipart = 'Content-Type: multipart/alternative; boundary=b\n'
+const part = (type: string) => `--b\r\nContent-Type: ${type}\r\n\r\nx\r\n--b--\r\n`
+const marks: readonly (readonly [is: 'calendar' | 'rightsManaged' | 'forwarded', header: string, body: string, expected: boolean])[] = [
+  ['calendar', 'Content-Type: text/calendar; method=REQUEST\n', 'BEGIN:VCALENDAR', true],
+  ['calendar', multipart, part('text/calendar; method=REQUEST'), true],
+  ['calendar', 'Content-Class: urn:content-classes:calendarmessage\n', 'x', true],
+  ['calendar', multipart, part('text/html'), false],
+  ['calendar', 'Content-Type: text/plain\n', part('text/calendar'), false],
+  ['rightsManaged', 'Content-Class: rpmsg.message\n', 'x', true],
+  ['rightsManaged', 'Content-Type: multipart/mixed; boundary=b\n', part('application/x-microsoft-rpmsg-message; name=message.rpmsg'), true],
+  ['rightsManaged', 'Content-Type: multipart/mixed; boundary=b\n', part('application/pdf'), false],
+  ['forwarded', 'Resent-From: ann@org.example\n', 'x', true],
+  ['forwarded', 'Subject: Fwd: x\n', 'x', false],
+]
+for (const [is, header, body, expected] of marks)
+  test(`${JSON.stringify(header + body)} is ${expected ? '' : 'not '}${is}`, () => assert.equal(factsOf(header, body)[is], expected))

@@ -60,5 +60,5 @@ const table: readonly (readonly [string, Parameters<typeof factsOf>[0], boolean,
 describe('a condition', () => {
   for (const [when, facts, matched, because] of table)
     test(`${when} ${matched ? 'matches' : 'does not match'} ${JSON.stringify(facts)}: ${because}`, () =>
-      assert.deepEqual(judge(conditionOf(when), factsOf(facts)), { matched, because }))
+      assert.deepEqual(judge(conditionOf(when), factsOf(facts), { detectors: [] }), { matched, because }))
 })

@@ -1,8 +1,8 @@
 /** Small words for routing tests: a policy from its text, the facts of one mail. */
 import assert from 'node:assert/strict'
 import { methods } from '../../src/methods/index.ts'
+import type { PlanFacts } from '../../src/routing/facts.ts'
 import { parsePolicy } from '../../src/routing/parse.ts'
-import type { PlanFacts } from '../../src/routing/plan.ts'
 import type { Policy } from '../../src/routing/policy.ts'
 import { describeProblem, type Problem } from '../../src/routing/problem.ts'
 
@@ -29,11 +29,18 @@ export function problemsOf(text: string): readonly Problem[] {
 export function factsOf({
   reversePath = 'ann@org.example',
   recipient = 'max@lab.example',
+  size,
+  client,
+  headers,
+  detected,
+  at,
   ...mail
-}: Partial<PlanFacts> & Partial<PlanFacts['mail']> = {}): PlanFacts {
+}: Partial<Omit<PlanFacts, 'mail'>> & Partial<PlanFacts['mail']> = {}): PlanFacts {
+  const known = { size, client, headers, detected, at }
   return {
     reversePath,
     recipient,
+    ...Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined)),
     mail: { headerFrom: 'ann@org.example', subjectTags: [], autoSubmitted: false, dsn: false, encrypted: false, ...mail },
   }
 }

@@ -1,0 +1,23 @@
+/** Lays what a recipient asked for over the steps of a rule; it may reorder, leave out and pin, but never add a way. Pure. */
+import type { Looked, Step } from '../mail/plan.ts'
+import type { PlanFacts } from './facts.ts'
+import { wordFor } from './patterns.ts'
+import type { Override } from './policy.ts'
+
+/** The steps as the first override that fits leaves them, and the line of the trace that tells of it. */
+export function overridden(
+  overrides: readonly Override[],
+  steps: readonly Step[],
+  { recipient, at }: PlanFacts,
+): { readonly steps: readonly Step[]; readonly override?: Looked } {
+  const found = overrides.find(({ to, until }) => wordFor(to, recipient) !== undefined && (at === undefined || at < until))
+  if (found === undefined) return { steps }
+  const kept = steps.filter(({ method }) => !found.never.includes(method))
+  const first = kept.filter(({ method }) => method === found.prefer)
+  const ordered = [...first, ...kept.filter((step) => !first.includes(step))]
+  const pinned = ordered.map((step) =>
+    step.method === 'tls' && found.tls ? { ...step, options: { ...step.options, ...found.tls } } : step,
+  )
+  const because = `yes: ${wordFor(found.to, recipient)}, until ${new Date(found.until - 1).toISOString().slice(0, 10)}: ${found.reason}`
+  return { steps: pinned, override: { name: `override in line ${found.line}`, matched: true, because } }
+}

@@ -1,0 +1,82 @@
+/** Reads `detectors`: own words and patterns, and other thresholds for the detectors that the program brings. */
+import { builtInNames, isBuiltIn } from './detectors.ts'
+import type { Detector } from './policy.ts'
+import { oneOf, quote, type Report } from './problem.ts'
+import { described, fields, isName, list, text } from './read.ts'
+import type { Entry, Tree } from './tree.ts'
+
+export const detectorWords = ['words', 'patterns', 'threshold'] as const
+const most = { detectors: 200, words: 5000, patterns: 200, length: 500 } as const
+
+/** `checkPattern`: what is wrong with a pattern, or undefined. */
+export type CheckPattern = (pattern: string) => string | undefined
+
+export function readDetectors(tree: Tree | undefined, checkPattern: CheckPattern, report: Report): Detector[] {
+  if (tree === undefined || (tree.kind === 'scalar' && tree.value === null)) return []
+  if (tree.kind !== 'map') {
+    report(tree.at, `expected a mapping of detector names to what they look for, found ${described(tree)}`)
+    return []
+  }
+  if (tree.entries.length > most.detectors) report(tree.at, `${tree.entries.length} detectors; at most ${most.detectors} are read`)
+  return tree.entries.slice(0, most.detectors).map((entry) => readDetector(entry, checkPattern, report))
+}
+
+/** A broken detector stays known, else each rule that names it would be a mistake too. */
+function readDetector({ key: name, at, value }: Entry, checkPattern: CheckPattern, report: Report): Detector {
+  if (!isName(name)) report(at, `${quote(name)} is no name for a detector`, 'expected letters, digits, spaces, dots, dashes; at most 64')
+  const found = fields(value, { what: 'detector', words: detectorWords }, report)
+  const words = readTexts(found?.get('words'), 'words', report)
+  const patterns = readTexts(found?.get('patterns'), 'patterns', report)
+  const threshold = readThreshold(found?.get('threshold'), report)
+  for (const { word, tree } of patterns) {
+    const wrong = checkPattern(word)
+    if (wrong !== undefined)
+      report(tree.at, `the pattern ${quote(word)} ${wrong}`, 'patterns are regular expressions without look-around and back-references')
+  }
+  const looking = words.length + patterns.length
+  if (isBuiltIn(name) && looking > 0)
+    report(
+      at,
+      `${name} is a detector of the program: only its threshold can be set`,
+      `give your own another name; the program brings ${oneOf(builtInNames, 'and')}`,
+    )
+  else if (!isBuiltIn(name) && found !== undefined && looking === 0)
+    report(at, `detector ${quote(name)} looks for nothing`, 'add words or patterns')
+  return {
+    name,
+    line: at.line,
+    column: at.column,
+    words: words.map(({ word }) => word),
+    patterns: patterns.map(({ word }) => word),
+    threshold,
+  }
+}
+
+function readTexts(entry: Entry | undefined, kind: 'words' | 'patterns', report: Report): { readonly word: string; readonly tree: Tree }[] {
+  if (entry === undefined) return []
+  const items = list(entry.value)
+  if (items.length > most[kind]) report(entry.at, `${items.length} ${kind}; at most ${most[kind]} are read`)
+  return items.slice(0, most[kind]).flatMap((tree) => {
+    // Numbers are words too: a project may be called 4711.
+    const word = tree.kind === 'scalar' && typeof tree.value === 'number' ? String(tree.value) : text(tree, `one of the ${kind}`, report)
+    if (word === undefined) return []
+    if (word.length <= most.length) return [{ word, tree }]
+    report(tree.at, `${word.length} characters; at most ${most.length} are read`)
+    return []
+  })
+}
+
+function readThreshold(entry: Entry | undefined, report: Report): number | undefined {
+  if (entry === undefined) return undefined
+  const { value } = entry
+  if (
+    value.kind === 'scalar' &&
+    typeof value.value === 'number' &&
+    Number.isInteger(value.value) &&
+    value.value >= 1 &&
+    value.value <= 10_000
+  )
+    return value.value
+  report(value.at, `expected how many finds it takes, from 1 to 10000, found ${described(value)}`)
+  return undefined
+}
