@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { createReadStream, readdirSync, rmSync, statSync } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { failpoint } from '../ops/failpoint.ts'
@@ -52,9 +52,16 @@ type ShardMaker = (shard: string) => Promise<string>
 function shardMaker(folder: string): ShardMaker {
   const made = new Map<string, Promise<string>>()
   const make = async (shard: string) => {
-    await mkdir(join(folder, shard), { recursive: true, mode: 0o700 })
-    await syncFolder(folder)
-    return join(folder, shard)
+    const path = join(folder, shard)
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    try {
+      await syncFolder(folder)
+    } catch (error) {
+      // A second sync would succeed without having written anything: the name must be made anew. One that holds blobs was synced before.
+      await rmdir(path).catch(() => undefined)
+      throw error
+    }
+    return path
   }
   return (shard) => {
     const making = made.get(shard) ?? make(shard)

@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,7 +30,8 @@ struct control {
   int32_t manner;
   int32_t count;      /* matching operations since it was armed */
   int32_t hits;       /* of these, how many failed or were left out */
-  char match[100];    /* a part of the path; empty: all below the folder */
+  int32_t again;      /* fsyncs of what had failed to sync before and was not written since: their success would mean nothing */
+  char match[100];    /* a part of the path, or with a $ at its end the end of the path; empty: all below the folder */
 };
 
 static struct control *control;
@@ -49,26 +51,79 @@ __attribute__((constructor)) static void start(void) {
   if (shared != MAP_FAILED) control = shared;
 }
 
+static int matches(const char *path) {
+  size_t length = strlen(control->match), whole = strlen(path);
+  if (length == 0 || control->match[length - 1] != '$') return strstr(path, control->match) != NULL;
+  return whole >= length - 1 && strncmp(path + whole - (length - 1), control->match, length - 1) == 0;
+}
+
 /* What to do now: -1 pass, 0 leave it out, else the errno to fail with. */
 static int verdict(int operation, const char *path) {
   if (!control || !__atomic_load_n(&control->armed, __ATOMIC_ACQUIRE) || !(control->operations & operation)) return -1;
   if (strncmp(path, folder, folder_length) != 0) return -1;
-  if (control->match[0] && !strstr(path, control->match)) return -1;
+  if (!matches(path)) return -1;
   int mine = __atomic_add_fetch(&control->count, 1, __ATOMIC_ACQ_REL);
   if (control->manner == ONCE ? mine != control->nth : mine < control->nth) return -1;
   __atomic_add_fetch(&control->hits, 1, __ATOMIC_ACQ_REL);
   return control->manner == SKIP ? 0 : control->error;
 }
 
-static int verdict_of(int operation, int file) {
-  if (!control || !control->armed) return -1;
-  char name[64], path[4096];
+/* What failed to sync and was not written since. A few at a time: the next fault comes after a success. */
+static char failed[16][512];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int is_failed(const char *path, int forget) {
+  int found = 0;
+  pthread_mutex_lock(&lock);
+  for (int i = 0; i < 16; i++)
+    if (strcmp(failed[i], path) == 0) {
+      found = 1;
+      if (forget) failed[i][0] = 0;
+    }
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+static void remember(const char *path) {
+  static int next;
+  pthread_mutex_lock(&lock);
+  if (strlen(path) < sizeof failed[0]) strcpy(failed[next++ % 16], path);
+  pthread_mutex_unlock(&lock);
+}
+static int path_of(int file, char *path, size_t size) {
+  char name[64];
   snprintf(name, sizeof name, "/proc/self/fd/%d", file);
   int before = errno;
-  ssize_t length = readlink(name, path, sizeof path - 1);
+  ssize_t length = readlink(name, path, size - 1);
   errno = before;
-  if (length < 0) return -1;
+  if (length < 0) return 0;
   path[length] = 0;
+  return 1;
+}
+static void written(int file) {
+  char path[4096];
+  if (control && path_of(file, path, sizeof path)) is_failed(path, 1);
+}
+/* A new name was written to its folder. */
+static void named(const char *path) {
+  char above[4096];
+  if (!control || strlen(path) >= sizeof above) return;
+  strcpy(above, path);
+  char *slash = strrchr(above, '/');
+  if (!slash) return;
+  *slash = 0;
+  is_failed(above, 1);
+}
+static int synced(int file, int judged) {
+  char path[4096];
+  if (!control || !path_of(file, path, sizeof path)) return judged;
+  if (judged > 0) remember(path);
+  else if (is_failed(path, 0)) __atomic_add_fetch(&control->again, 1, __ATOMIC_ACQ_REL);
+  return judged;
+}
+
+static int verdict_of(int operation, int file) {
+  char path[4096];
+  if (!control || !control->armed || !path_of(file, path, sizeof path)) return -1;
   return verdict(operation, path);
 }
 
@@ -85,12 +140,12 @@ static int verdict_of(int operation, int file) {
 
 int fsync(int file) {
   REAL(fsync);
-  JUDGE(verdict_of(FSYNC, file), 0);
+  JUDGE(synced(file, verdict_of(FSYNC, file)), 0);
   return real(file);
 }
 int fdatasync(int file) {
   REAL(fdatasync);
-  JUDGE(verdict_of(FSYNC, file), 0);
+  JUDGE(synced(file, verdict_of(FSYNC, file)), 0);
   return real(file);
 }
 
@@ -98,6 +153,7 @@ int fdatasync(int file) {
   ssize_t name(int file, type bytes, size_t length) {                     \
     REAL(name);                                                           \
     JUDGE(verdict_of(operation, file), (ssize_t)length);                  \
+    if (operation == WRITE) written(file);                                \
     return real(file, bytes, length);                                     \
   }
 PASS_BYTES(WRITE, write, const void *)
@@ -107,6 +163,7 @@ PASS_BYTES(READ, read, void *)
   ssize_t name(int file, type bytes, size_t length, offset at) {          \
     REAL(name);                                                           \
     JUDGE(verdict_of(operation, file), (ssize_t)length);                  \
+    if (operation == WRITE) written(file);                                \
     return real(file, bytes, length, at);                                 \
   }
 PASS_BYTES_AT(WRITE, pwrite, const void *, off_t)
@@ -124,6 +181,7 @@ static ssize_t sum(const struct iovec *pieces, int count) {
   ssize_t name(int file, const struct iovec *pieces, int count) {         \
     REAL(name);                                                           \
     JUDGE(verdict_of(operation, file), sum(pieces, count));               \
+    if (operation == WRITE) written(file);                                \
     return real(file, pieces, count);                                     \
   }
 PASS_PIECES(WRITE, writev)
@@ -133,6 +191,7 @@ PASS_PIECES(READ, readv)
   ssize_t name(int file, const struct iovec *pieces, int count, offset at) { \
     REAL(name);                                                           \
     JUDGE(verdict_of(operation, file), sum(pieces, count));               \
+    if (operation == WRITE) written(file);                                \
     return real(file, pieces, count, at);                                 \
   }
 PASS_PIECES_AT(WRITE, pwritev, off_t)
@@ -160,7 +219,9 @@ int ftruncate64(int file, off64_t length) {
     mode_t mode = va_arg(more, mode_t);                                   \
     va_end(more);                                                         \
     JUDGE(verdict(OPEN, path), -1);                                       \
-    return real(path, flags, mode);                                       \
+    int file = real(path, flags, mode);                                   \
+    if (file >= 0 && (flags & O_CREAT)) named(path);                      \
+    return file;                                                          \
   }
 PASS_OPEN(open)
 PASS_OPEN(open64)
@@ -169,16 +230,36 @@ PASS_OPEN(open64)
 int mkdir(const char *path, mode_t mode) {
   REAL(mkdir);
   JUDGE(verdict(OPEN, path), 0);
-  return real(path, mode);
+  int made = real(path, mode);
+  if (made == 0) named(path);
+  return made;
 }
 
 int rename(const char *from, const char *to) {
   REAL(rename);
   JUDGE(verdict(RENAME, to), 0);
-  return real(from, to);
+  int done = real(from, to);
+  if (done == 0) named(to);
+  return done;
 }
 int link(const char *from, const char *to) {
   REAL(link);
   JUDGE(verdict(RENAME, to), 0);
-  return real(from, to);
+  int done = real(from, to);
+  if (done == 0) named(to);
+  return done;
+}
+
+/* To take a name away is to write to its folder as well. */
+int unlink(const char *path) {
+  REAL(unlink);
+  int done = real(path);
+  if (done == 0) named(path);
+  return done;
+}
+int rmdir(const char *path) {
+  REAL(rmdir);
+  int done = real(path);
+  if (done == 0) named(path);
+  return done;
 }

@@ -16,7 +16,7 @@ export type Fault = {
   readonly nth: number
   readonly error: 'EIO' | 'ENOSPC' | 'EMFILE'
   readonly manner: Manner
-  /** Part of the path, e.g. `.db-wal`; default: everything below the folder. */
+  /** Part of the path, e.g. `.db-wal`, or its end, e.g. `/blobs$`; default: everything below the folder. */
   readonly match?: string
 }
 
@@ -30,8 +30,11 @@ export type Faults = {
   }
   readonly arm: (fault: Fault) => void
   readonly disarm: () => void
-  /** How many operations matched since it was armed, and how many of them failed. */
-  readonly seen: () => { readonly count: number; readonly hits: number }
+  /**
+   * How many operations matched since it was armed, and how many of them failed; `again`: how often something was synced again that had failed
+   * to sync and was not written since.
+   */
+  readonly seen: () => { readonly count: number; readonly hits: number; readonly again: number }
   readonly close: () => void
 }
 
@@ -46,12 +49,12 @@ export function cannotInject(): string | undefined {
   }
 }
 
-const size = 7 * 4 + 100
+const size = 8 * 4 + 100
 
 /** Compile the library into `scratch` and make its control file; `folder` is where operations are counted. */
 export function createFaults(scratch: string, folder: string): Faults {
   const library = join(scratch, 'fail-nth.so')
-  execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, join(packageRoot, 'test/crash/fail-nth.c'), '-ldl'])
+  execFileSync('cc', ['-shared', '-fPIC', '-O1', '-pthread', '-o', library, join(packageRoot, 'test/crash/fail-nth.c'), '-ldl'])
   const path = join(scratch, 'fault-control')
   writeFileSync(path, Buffer.alloc(size))
   const control = openSync(path, 'r+')
@@ -63,7 +66,7 @@ export function createFaults(scratch: string, folder: string): Faults {
       const name = Buffer.alloc(100)
       name.write(match, 0, 99, 'latin1')
       const manners = { once: 0, sticky: 1, skip: 2 }
-      const rest = Buffer.concat([words(operations[operation], nth, constants.errno[error], manners[manner], 0, 0), name])
+      const rest = Buffer.concat([words(operations[operation], nth, constants.errno[error], manners[manner], 0, 0, 0), name])
       writeSync(control, rest, 0, rest.length, 4)
       setArmed(1)
     },
@@ -71,7 +74,7 @@ export function createFaults(scratch: string, folder: string): Faults {
     seen: () => {
       const read = Buffer.alloc(size)
       readSync(control, read, 0, size, 0)
-      return { count: read.readInt32LE(20), hits: read.readInt32LE(24) }
+      return { count: read.readInt32LE(20), hits: read.readInt32LE(24), again: read.readInt32LE(28) }
     },
     close: () => closeSync(control),
   }
