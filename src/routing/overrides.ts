@@ -12,12 +12,14 @@ export function overridden(
 ): { readonly steps: readonly Step[]; readonly override?: Looked } {
   const found = overrides.find(({ to, until }) => wordFor(to, recipient) !== undefined && (at === undefined || at < until))
   if (found === undefined) return { steps }
-  const kept = steps.filter(({ method }) => !found.never.includes(method))
-  const first = kept.filter(({ method }) => method === found.prefer)
-  const ordered = [...first, ...kept.filter((step) => !first.includes(step))]
-  const pinned = ordered.map((step) =>
-    step.method === 'tls' && found.tls ? { ...step, options: { ...step.options, ...found.tls } } : step,
-  )
   const because = `yes: ${wordFor(found.to, recipient)}, until ${new Date(found.until - 1).toISOString().slice(0, 10)}: ${found.reason}`
-  return { steps: pinned, override: { name: `override in line ${found.line}`, matched: true, because } }
+  return { steps: overlaid(found, steps), override: { name: `override in line ${found.line}`, matched: true, because } }
+}
+
+/** The steps as one override leaves them. */
+export function overlaid({ never, prefer, tls }: Override, steps: readonly Step[]): readonly Step[] {
+  const kept = steps.filter(({ method }) => !never.includes(method))
+  const first = kept.filter(({ method }) => method === prefer)
+  const ordered = [...first, ...kept.filter((step) => !first.includes(step))]
+  return ordered.map((step) => (step.method === 'tls' && tls ? { ...step, options: { ...step.options, ...tls } } : step))
 }

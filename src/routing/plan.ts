@@ -45,18 +45,21 @@ function planOf(policy: Policy, decider: Decider, trace: readonly Looked[], fact
   const { revision, fingerprint } = policy
   const { name, line, alsoTo } = decider
   const { steps: own, override } = overridden(policy.overrides, decider.steps, facts)
-  const steps = closed(own)
   const observing = policy.observe || decider.observe
   return {
     revision,
     fingerprint,
     rule: { name, line },
-    steps: observing ? [asBefore, bounce] : steps,
+    steps: stepsOf(policy, decider, own),
     trace: shortened(override === undefined ? trace : [...trace, override]),
-    ...(observing ? { observed: steps } : {}),
+    ...(observing ? { observed: closed(own) } : {}),
     ...(alsoTo.length > 0 ? { alsoTo } : {}),
   }
 }
+
+/** The steps that are walked: those of the ladder, ended by a bounce; or, while a rule only observes, how it was before. */
+export const stepsOf = (policy: Pick<Policy, 'observe'>, { observe }: Pick<Ladder, 'observe'>, steps: readonly Step[]): readonly Step[] =>
+  policy.observe || observe ? [asBefore, bounce] : closed(steps)
 
 /** How mail travelled before there was a gateway. */
 const asBefore: Step = { method: 'opportunistic', options: { 'i-understand': understood } }

@@ -1,0 +1,101 @@
+/** Tells what would become of a message: walks the steps of a plan over what is known of a recipient's side. Pure. */
+import type { Reason } from '../mail/outcome.ts'
+import type { Step } from '../mail/plan.ts'
+import { attackSign, labelFor } from '../methods/escrow/label.ts'
+import type { Settings } from '../ops/settings.ts'
+import { bounce } from './policy.ts'
+
+/** What a channel would do for a step that sends: what is known of the recipient's hosts, or assumed of them. */
+export type Side = {
+  /** A tls step with these options (as parsed). */
+  readonly tls: (options: Step['options']) => Met
+  /** An opportunistic step. */
+  readonly opportunistic: () => Met
+  readonly pgp: boolean
+  readonly smime: boolean
+  /** Its sender encrypted the mail already. */
+  readonly encrypted: boolean
+}
+
+export type Met =
+  | { readonly kind: 'served'; readonly assurance: string; readonly clear: boolean }
+  /** `after`: how long it would have been tried, as in `, after 4 hours of trying`; may be empty. */
+  | { readonly kind: 'refused'; readonly reason: Reason; readonly after: string }
+  | { readonly kind: 'waits' | 'failed'; readonly reason: Reason }
+
+/** Which step would serve, and how. */
+export type Foretold = {
+  /** A step of the ladder; `wait` when only time can tell; `hold` when a person must decide. */
+  readonly method: string
+  readonly assurance: string | null
+  /** The content would travel unencrypted. */
+  readonly clear: boolean
+  /** Of a letter. */
+  readonly proof: string | null
+  /** A letter that asks for more proof than this version has is held, and its sender told. */
+  readonly held: boolean
+  /** Why not the step before, or why it waits. */
+  readonly reason: Reason | null
+  readonly after: string
+}
+
+export type Proofs = Pick<Settings, 'escrow.proof' | 'escrow.onDowngrade' | 'escrow.onClearPath'>
+
+type Refused = { readonly method: string; readonly reason: Reason; readonly after: string }
+
+/** Walk the steps until one serves, waits or fails. */
+export function foretell(steps: readonly Step[], side: Side, proofs: Proofs): Foretold {
+  const earlier: Refused[] = []
+  for (const step of steps) {
+    const met = meet(step, earlier, side, proofs)
+    if ('foretold' in met) return met.foretold
+    earlier.push({ method: step.method, ...met })
+  }
+  // A plan ends with bounce, written or not.
+  return end(bounce.method, earlier)
+}
+
+function end(method: string, earlier: readonly Refused[], more: Partial<Foretold> = {}): Foretold {
+  const last = earlier.at(-1)
+  const why = { reason: last?.reason ?? null, after: last?.after ?? '' }
+  return { method, assurance: null, clear: false, proof: null, held: false, ...why, ...more }
+}
+
+function meet(
+  { method, options }: Step,
+  earlier: readonly Refused[],
+  side: Side,
+  proofs: Proofs,
+): { readonly foretold: Foretold } | Omit<Refused, 'method'> {
+  const served = (more: Partial<Foretold> = {}) => ({ foretold: end(method, earlier, more) })
+  switch (method) {
+    case 'tls':
+    case 'opportunistic': {
+      const met = method === 'tls' ? side.tls(options) : side.opportunistic()
+      if (met.kind === 'refused') return met
+      if (met.kind === 'served') return served({ assurance: met.assurance, clear: met.clear })
+      return { foretold: end(met.kind === 'waits' ? 'wait' : bounce.method, earlier, { reason: met.reason, after: '' }) }
+    }
+    case 'pgp':
+    case 'smime':
+      if (side.encrypted) return { reason: 'already-encrypted', after: '' }
+      if (!side[method]) return { reason: method === 'pgp' ? 'no-key' : 'no-certificate', after: '' }
+      return served()
+    case 'escrow': {
+      const proof = proofFor(options, earlier, proofs)
+      return served({ proof, held: proof === 'second-factor' || proof === 'hold' })
+    }
+    case 'hold':
+      return served({ held: true })
+    default:
+      return served()
+  }
+}
+
+/** Why it fell back sets the proof (spec escrow): whoever strips TLS also reads the notice and the code. */
+function proofFor(options: Step['options'], earlier: readonly Refused[], proofs: Proofs): string {
+  const asked = String(options.proof ?? proofs['escrow.proof'])
+  if (attackSign(earlier) !== undefined) return String(options['on-downgrade'] ?? proofs['escrow.onDowngrade'])
+  const clearPath = String(options['on-clear-path'] ?? proofs['escrow.onClearPath'])
+  return labelFor(earlier) === 'clear-path' && clearPath === 'second-factor' ? clearPath : asked
+}

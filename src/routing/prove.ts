@@ -1,0 +1,144 @@
+/** Runs the tests of a policy: each example in its world, each invariant over every rule, override and world there is. Pure. */
+import { subjectTags } from '../mail/facts.ts'
+import type { Step } from '../mail/plan.ts'
+import { policyDetectors, policyHeaders } from './asked.ts'
+import { thresholdOf } from './detectors.ts'
+import type { PlanFacts } from './facts.ts'
+import { type Foretold, foretell } from './foretell.ts'
+import { overlaid } from './overrides.ts'
+import { plan, stepsOf } from './plan.ts'
+import type { Example, Invariant, Ladder, Policy, PolicyTest } from './policy.ts'
+import { allWorlds, sideOf, type WorldSettings } from './worlds.ts'
+
+/** One test and what came of it; `text` is one line: what was asked, and what would happen where that differs. */
+export type Proved = {
+  readonly line: number
+  readonly column: number
+  readonly name: string
+  readonly passed: boolean
+  readonly text: string
+}
+
+/** Every test of the policy, in its order. `now`: milliseconds since 1970, for examples without `at`. */
+export const prove = (policy: Policy, settings: WorldSettings, now: number): Proved[] =>
+  policy.tests.map((test) => ({
+    line: test.line,
+    column: test.column,
+    name: nameOf(test),
+    ...(test.kind === 'example' ? proveExample(policy, test, settings, now) : proveInvariant(policy, test, settings)),
+  }))
+
+function nameOf(test: PolicyTest): string {
+  if (test.kind === 'invariant')
+    return test.except.length === 0 ? test.invariant : `${test.invariant} except ${test.except.map((name) => `"${name}"`).join(', ')}`
+  const { from, to, given, expect, proof } = test
+  const keys = [given.pgp ? 'PGP key' : '', given.smime ? 'certificate' : ''].filter((word) => word !== '')
+  const world = [`TLS ${given.tls}`, ...keys].join(', ')
+  return `${from === '' ? '<>' : from} to ${to} (${world}): ${expect}${proof === undefined ? '' : `, proof ${proof}`}`
+}
+
+type Verdict = Pick<Proved, 'passed' | 'text'>
+
+function proveExample(policy: Policy, example: Example, settings: WorldSettings, now: number): Verdict {
+  const facts = factsOf(policy, example, now)
+  const { rule, steps } = plan(policy, facts)
+  const told = foretell(steps, sideOf(example.given, facts.mail.encrypted, settings), settings)
+  const would = `would be ${wordsFor(told)} by rule "${rule.name}"${rule.line > 0 ? ` (line ${rule.line})` : ''}`
+  const missed = [
+    meets(example.expect, told) ? undefined : `expected ${example.expect}`,
+    example.proof === undefined || example.proof === told.proof ? undefined : `expected proof ${example.proof}`,
+    example.rule === undefined || example.rule === rule.name ? undefined : `expected rule "${example.rule}"`,
+  ].filter((text) => text !== undefined)
+  return { passed: missed.length === 0, text: missed.length === 0 ? would : `${missed.join(', ')}, but it ${would}` }
+}
+
+/** What is not written is ordinary: no header field, nothing found, an own client. */
+function factsOf(policy: Policy, example: Example, now: number): PlanFacts {
+  const { from, to, headerFrom, subject, is, headers, size, detect, authenticatedAs, client, at } = example
+  const has = (trait: Example['is'][number]) => is.includes(trait)
+  return {
+    reversePath: from,
+    recipient: to,
+    mail: {
+      headerFrom,
+      subjectTags: subjectTags(subject),
+      autoSubmitted: has('auto-submitted'),
+      dsn: has('dsn'),
+      encrypted: has('encrypted'),
+      signed: has('signed'),
+      calendar: has('calendar'),
+      rightsManaged: has('rights-managed'),
+      forwarded: has('forwarded'),
+    },
+    size,
+    client: { address: client, authenticatedAs: authenticatedAs ?? null },
+    headers: {
+      ...Object.fromEntries(policyHeaders(policy).map((name) => [name, []])),
+      ...(subject === '' ? {} : { subject: [subject] }),
+      ...headers,
+    },
+    detected: Object.fromEntries(
+      policyDetectors(policy).map((name) => [name, detect.includes(name) ? thresholdOf(name, policy.detectors) : 0]),
+    ),
+    at: at ?? now,
+  }
+}
+
+const meets = (expected: string, told: Foretold): boolean =>
+  expected === told.method || (expected === 'clear' && told.clear) || (expected === 'hold' && told.held)
+
+function wordsFor({ method, clear, proof, held, reason }: Foretold): string {
+  const because = reason === null ? '' : ` because ${reason}`
+  const detail = [
+    clear ? 'in clear' : '',
+    proof === null ? '' : `proof ${proof}`,
+    held && method !== 'hold' ? 'held until a person decides' : '',
+  ]
+  return `${[method, ...detail.filter((word) => word !== '')].join(', ')}${because}`
+}
+
+/** Proven, not sampled: a ladder meets only finitely many worlds, and an override only changes a ladder. */
+function proveInvariant(policy: Policy, { except }: Invariant, settings: WorldSettings): Verdict {
+  const deciders = [...policy.rules, { ...policy.default, name: 'default' }].filter(({ name }) => !except.includes(name))
+  const sound = new Set<string>()
+  let states = 0
+  for (const decider of deciders) {
+    for (const { steps, by } of laddersOf(policy, decider)) {
+      const key = JSON.stringify(steps.map(({ method, options }) => [method, options]))
+      if (sound.has(key)) continue
+      const leak = allWorlds
+        .flatMap((world) => [false, true].map((encrypted) => ({ world, encrypted })))
+        .find(({ world, encrypted }) => {
+          states += 1
+          return foretell(steps, sideOf(world, encrypted, settings), settings).clear
+        })
+      if (leak === undefined) sound.add(key)
+      else {
+        const { tls, pgp } = leak.world
+        const place = decider.line > 0 ? ` (line ${decider.line})` : ''
+        const world = `where TLS is ${tls} and ${pgp ? 'a PGP key is known' : 'no key is known'}`
+        return {
+          passed: false,
+          text: `rule "${decider.name}"${place}${by} sends in clear ${world}: name the rule under except, or change its steps`,
+        }
+      }
+    }
+  }
+  return { passed: true, text: `holds for ${deciders.length} rules in ${allWorlds.length * 2} worlds (${states} states)` }
+}
+
+/** The ladder of a rule as it is, and as each override would leave it. */
+function laddersOf(policy: Policy, decider: Ladder): { readonly steps: readonly Step[]; readonly by: string }[] {
+  const own = { steps: stepsOf(policy, decider, decider.steps), by: '' }
+  const seen = new Set<string>()
+  return [
+    own,
+    ...policy.overrides.flatMap((override) => {
+      const steps = stepsOf(policy, decider, overlaid(override, decider.steps))
+      const key = JSON.stringify(steps)
+      if (seen.has(key)) return []
+      seen.add(key)
+      return [{ steps, by: ` with the override in line ${override.line}` }]
+    }),
+  ]
+}
