@@ -2,6 +2,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { packageRoot } from '../src/ops/package-root.ts'
 import { exim } from './peers/exim.ts'
 import { haraka } from './peers/haraka.ts'
 import { ours } from './peers/ours.ts'
@@ -25,14 +26,25 @@ export type Options =
 /** Where queues and tools go when nothing else is said. */
 export const scratch = process.env.BENCH_FOLDER ?? join(tmpdir(), 'letterlock-bench')
 
-const letterlock = ours({ name: 'letterlock', about: 'this working tree as built, SQLite' })
-const onPostgres = ours({ name: 'letterlock-postgres', about: 'the same with PostgreSQL on this machine', postgres: true })
-const all: readonly PeerKind[] = [postfix, tunedPostfix, exim(scratch), haraka(scratch), letterlock, onPostgres]
+const built = join(packageRoot, 'dist', 'main.js')
+
+/** Every peer there is; `program` is the main.js that ours are, `folder` where the setup has put others. */
+const allPeers = (program: string, folder: string): readonly PeerKind[] => [
+  postfix,
+  tunedPostfix,
+  exim(folder),
+  haraka(folder),
+  ours({ name: 'letterlock', about: 'Letterlock with SQLite', program }),
+  ours({ name: 'letterlock-postgres', about: 'Letterlock with PostgreSQL on this machine', program, postgres: true }),
+]
 
 export const helpText = `npm run bench -- [options]        Letterlock beside other mail servers, on this machine
 
-  --peers a,b            which: ${all.map(({ name }) => name).join(', ')} (default: all that are installed)
-  --program name=FILE    one more Letterlock: FILE is the dist/main.js of another build; may be repeated
+  --peers a,b            which: ${allPeers(built, scratch)
+    .map(({ name }) => name)
+    .join(', ')} (default: all that are installed)
+  --main FILE            the main.js that our peers are (default: this working tree's dist/main.js)
+  --program name=FILE    one more Letterlock, of another build; may be repeated
   --scenarios a,b        which: ${scenarios.map(({ name }) => name).join(', ')} (default: all)
   --rounds N             how often each peer is measured under each scenario, in turns (default 3)
   --quick                one round of a third of the messages
@@ -49,6 +61,7 @@ ${scenarios.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')
 
 const known = {
   peers: { type: 'string' },
+  main: { type: 'string' },
   program: { type: 'string', multiple: true },
   scenarios: { type: 'string' },
   rounds: { type: 'string' },
@@ -78,16 +91,17 @@ function chosen(values: Values): Options {
     if (!/^[a-z0-9-]+$/.test(name) || program === undefined) throw new Error('--program wants name=FILE, such as before=/old/dist/main.js')
     return ours({ name, about: program, program })
   })
+  const folder = values.folder ?? scratch
   const scale = number(values.scale ?? '1', '--scale') * (values.quick ? 1 / 3 : 1)
   return {
     kind: 'run',
-    peers: [...named(values.peers, all, 'peer'), ...programs],
+    peers: [...named(values.peers, allPeers(values.main ?? built, folder), 'peer'), ...programs],
     scenarios: named(values.scenarios, scenarios, 'scenario').map((scenario) => ({
       ...scenario,
       messages: Math.max(scenario.sessions, Math.round(scenario.messages * scale)),
     })),
     rounds: number(values.rounds ?? (values.quick ? '1' : '3'), '--rounds'),
-    folder: values.folder ?? scratch,
+    folder,
     results: values.results ?? join(import.meta.dirname, 'results'),
     append: values.append === true,
   }

@@ -1,11 +1,14 @@
 /** Exim, one delivery process a message, as Debian builds it; unpacked into the scratch folder, because it excludes Postfix as a package. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chmod, chown, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from '../tools.ts'
 import { installed } from './installed.ts'
 import { greeting, launch, type Peer, type PeerKind, type Place } from './peer.ts'
+
+/** Debian's build looks for this user before it reads its configuration. */
+const user = 'Debian-exim'
 
 /** `scratch`: where `bench:setup -- --apt` has unpacked it. */
 export const exim = (scratch: string): PeerKind => {
@@ -17,7 +20,8 @@ export const exim = (scratch: string): PeerKind => {
     scenarios: ['20k', '20k-once', 'idle'],
     missing: () => {
       if (program === undefined) return 'Exim is not here (npm run bench:setup -- --apt unpacks it)'
-      return process.getuid?.() === 0 ? undefined : 'only root can start Exim'
+      if (process.getuid?.() !== 0) return 'only root can start Exim'
+      return spawnSync('id', [user]).status === 0 ? undefined : `Exim needs the user ${user} (npm run bench:setup -- --apt makes it)`
     },
     start: (place) => start(program ?? '', place),
   }
@@ -26,7 +30,7 @@ export const exim = (scratch: string): PeerKind => {
 async function start(program: string, place: Place): Promise<Peer> {
   const { folder } = place
   const at = { host: '127.0.0.1', port: await freePort() }
-  const id = (what: string) => Number(execFileSync('id', [what, 'mail'], { encoding: 'utf8' }))
+  const id = (what: string) => Number(execFileSync('id', [what, user], { encoding: 'utf8' }))
   await chmod(folder, 0o755)
   for (const name of ['spool', 'log']) {
     await mkdir(join(folder, name))
@@ -47,8 +51,8 @@ primary_hostname = relay.example.org
 spool_directory = ${folder}/spool
 log_file_path = ${folder}/log/%slog
 pid_file_path = ${folder}/exim.pid
-exim_user = mail
-exim_group = mail
+exim_user = ${user}
+exim_group = ${user}
 exim_path = ${program}
 local_interfaces = 127.0.0.1
 daemon_smtp_ports = ${port}

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { packageRoot } from '../../src/ops/package-root.ts'
 import { freePort } from '../tools.ts'
 import { greeting, launch, type Peer, type PeerKind, type Place } from './peer.ts'
 import { postgresMissing, startPostgres } from './postgres.ts'
@@ -10,8 +9,8 @@ import { postgresMissing, startPostgres } from './postgres.ts'
 export type Ours = {
   readonly name: string
   readonly about: string
-  /** The program's main.js; another build may be compared with this one. */
-  readonly program?: string
+  /** The program's main.js. */
+  readonly program: string
   /** With a PostgreSQL of its own; default: SQLite in the folder. */
   readonly postgres?: boolean
   /** More settings, as in the file. */
@@ -19,7 +18,7 @@ export type Ours = {
 }
 
 /** One build and one set of settings, as a peer. */
-export function ours({ name, about, program = join(packageRoot, 'dist', 'main.js'), postgres = false, settings = {} }: Ours): PeerKind {
+export function ours({ name, about, program, postgres = false, settings = {} }: Ours): PeerKind {
   return {
     name,
     about,

@@ -1,6 +1,6 @@
 /** What it takes to be measured: a mail server that can be started in a folder and relays everything over verified TLS. */
 import { spawn } from 'node:child_process'
-import { openSync } from 'node:fs'
+import { openSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Account } from '../machine/account.ts'
@@ -45,7 +45,9 @@ export async function greeting(name: string, at: Address, { folder }: Place, lim
     if (await greets(at)) return
     await new Promise((next) => setTimeout(next, 20))
   }
-  throw new Error(`${name} does not greet at ${at.host}:${at.port}; see ${join(folder, 'output.log')}`)
+  const log = join(folder, 'output.log')
+  const said = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-5).join('\n')
+  throw new Error(`${name} does not greet at ${at.host}:${at.port}; the end of ${log}:\n${said}`)
 }
 
 const greets = ({ host, port }: Address) =>
