@@ -47,11 +47,22 @@ export async function chainEntries(db: Db): Promise<number> {
 
 export type Sequencer = { readonly stop: () => Promise<void> }
 
-/** Chain new entries every `interval` milliseconds until stopped; what is left is chained at the next start. */
-export function startSequencer(db: Db, { interval = 1000, failed }: { interval?: number; failed: (error: unknown) => void }): Sequencer {
+/**
+ * Chain new entries every `interval` milliseconds until stopped; what is left is chained at the next start. `mine` tells whether it is for this
+ * process to do, among those that share the database.
+ */
+export function startSequencer(
+  db: Db,
+  {
+    interval = 1000,
+    failed,
+    mine = async () => true,
+  }: { interval?: number; failed: (error: unknown) => void; mine?: () => Promise<boolean> },
+): Sequencer {
   let running: Promise<void> = Promise.resolve()
   const round = async () => {
     try {
+      if (!(await mine())) return
       while ((await chainEntries(db)) === chunk);
     } catch (error) {
       if (!(error instanceof Unexpected)) failed(error)

@@ -29,7 +29,8 @@ export type Worker = {
 const longestSleep = 5000
 /** How long a broken-off attempt may take to end, milliseconds. */
 const lastMoments = 5000
-const renewEvery = 60_000
+/** How often a claim is renewed while it holds. */
+const renewals = 5
 /** How long to look away when all places are taken, milliseconds. */
 const whenFull = 250
 /** The part of all places that one domain may have at most: a host that hangs must leave some to the others. */
@@ -40,7 +41,8 @@ const codePlaces = 4
 /** Start delivering until stopped. */
 export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const { spoolParts, settings, clock, log } = parts
-  await dropClaims(spoolParts)
+  const { db } = spoolParts
+  if (!db.engine.shared) await dropClaims(spoolParts)
   const active = new Map<Group, Promise<void>>()
   const breaking = new AbortController()
   let stopping = false
@@ -52,7 +54,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const run = (group: Group) => {
     const renewal = setInterval(
       () => void renewClaim(spoolParts, group).catch((error) => log.error({ err: error }, 'a claim could not be renewed')),
-      renewEvery,
+      settings['limits.claim'] / renewals,
     )
     const attempt = parts
       .deliver(group, breaking.signal)
@@ -68,7 +70,12 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const wake = () => {
     rung = true
     ring()
+    // Mail came in, and our hands are full: another process may have a hand free.
+    if (active.size >= settings['limits.deliveries']) db.wakeOthers()
   }
+  const deafen = db.onWake(() => {
+    if (active.size < settings['limits.deliveries']) wake()
+  })
 
   const sleep = async () => {
     if (rung) return
@@ -117,6 +124,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     wake,
     stop: async (grace) => {
       stopping = true
+      deafen()
       wake()
       await looping
       const ended = Promise.allSettled(active.values())

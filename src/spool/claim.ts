@@ -10,9 +10,6 @@ import { isEnvelope } from './envelope-mac.ts'
 import { type Frozen, isFrozen, readFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
 
-/** How long a claim holds without being renewed, milliseconds. */
-export const lease = 5 * 60_000
-
 export type ClaimedRecipient = {
   readonly id: string
   readonly address: string
@@ -58,14 +55,14 @@ export type Opened =
   | { readonly kind: 'damaged'; readonly text: string; readonly vouched: boolean }
 
 /** Claim up to `limit` groups that are due; each claim raises the fence, so that an older one cannot settle any more. */
-export async function claimGroups({ db, clock }: SpoolParts, limit: number, wanted: Wanted = {}): Promise<Group[]> {
+export async function claimGroups({ db, clock, settings }: SpoolParts, limit: number, wanted: Wanted = {}): Promise<Group[]> {
   const now = clock()
   const due = await dueGroups(db, now, limit, wanted)
   if (due.length === 0) return []
   failpoint('claim.before')
   const answers = await db.write(
     ...due.flatMap(({ message, domain }) => [
-      sql`UPDATE recipient SET claimed_until = ${now + lease}, fence = fence + 1
+      sql`UPDATE recipient SET claimed_until = ${now + settings['limits.claim']}, fence = fence + 1
         WHERE message = ${message} AND domain = ${domain} AND state = 'waiting' AND next_attempt_at <= ${now} AND claimed_until <= ${now}
         RETURNING *`,
       sql`SELECT * FROM message WHERE id = ${message}`,
@@ -81,16 +78,16 @@ export async function claimGroups({ db, clock }: SpoolParts, limit: number, want
 }
 
 /** Keep a claim while a long attempt goes on. */
-export async function renewClaim({ db, clock }: SpoolParts, group: Group): Promise<void> {
+export async function renewClaim({ db, clock, settings }: SpoolParts, group: Group): Promise<void> {
   await db.write(
     ...group.recipients.map(
       ({ id, fence }) =>
-        sql`UPDATE recipient SET claimed_until = ${clock() + lease} WHERE id = ${id} AND fence = ${fence} AND claimed_until > 0`,
+        sql`UPDATE recipient SET claimed_until = ${clock() + settings['limits.claim']} WHERE id = ${id} AND fence = ${fence} AND claimed_until > 0`,
     ),
   )
 }
 
-/** Forget all claims: only for the one serving process of an embedded database, at its start. */
+/** Forget all claims: only for the one serving process of an embedded database, at its start. Elsewhere they lapse. */
 export async function dropClaims({ db }: SpoolParts): Promise<void> {
   await db.write(sql`UPDATE recipient SET claimed_until = 0 WHERE claimed_until > 0`)
   failpoint('start.claims-dropped')

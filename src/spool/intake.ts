@@ -8,7 +8,7 @@ import { newId } from '../mail/id.ts'
 import { failpoint } from '../ops/failpoint.ts'
 import { newFileKey, sealer } from '../seal/age.ts'
 import type { BlobWriter } from '../store/blobs.ts'
-import { type Db, type Statement, sql } from '../store/db.ts'
+import { type Db, OutcomeUnknown, type Statement, sql } from '../store/db.ts'
 import { envelopeMac } from './envelope-mac.ts'
 import { sealFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
@@ -55,7 +55,8 @@ export function openIntake(parts: SpoolParts, wake: () => void): Intake {
         const own = { id, kind: 'mail', about: null, size, fileKey, content, policyRevision: await revisionInForce(db), steps: null }
         await db.write(...messageRows(parts, { ...own, ...acceptance }))
       } catch (error) {
-        if (blob !== null) await blobs.remove(blob).catch(() => undefined)
+        // It may be queued for all that we know; else the sweep finds the blob.
+        if (blob !== null && !(error instanceof OutcomeUnknown)) await blobs.remove(blob).catch(() => undefined)
         throw error
       }
       failpoint('accept.committed')

@@ -29,6 +29,7 @@ export async function operate(
     .filter(({ state, claimed_until }) => fits[action].includes(state) && (action === 'retry' || claimed_until <= by.now))
     .map(({ id }) => id)
   const changed = by.dryRun ? fit : await change(db, action, fit, by)
+  if (changed.length > 0 && !by.dryRun) db.wakeOthers()
   return { changed, left: chosen.map(({ id }) => id).filter((id) => !changed.includes(id)) }
 }
 

@@ -20,7 +20,7 @@ export function openBlobs(folder: string): Blobs {
     remove: async (name) => {
       if (isName(name)) await rm(pathOf(folder, name), { force: true })
     },
-    list: () => listBlobs(folder),
+    list: (age = 0) => listBlobs(folder, age),
     free: async () => {
       const { bavail, bsize } = await statfs(folder)
       return bavail * bsize
@@ -121,9 +121,13 @@ async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
   for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten
 }
 
-async function* listBlobs(folder: string): AsyncGenerator<string> {
+async function* listBlobs(folder: string, age: number): AsyncGenerator<string> {
   for (const shard of await readdir(folder)) {
-    if (/^[0-9a-f]{2}$/.test(shard)) yield* (await readdir(join(folder, shard))).filter(isName)
+    if (!/^[0-9a-f]{2}$/.test(shard)) continue
+    for (const name of (await readdir(join(folder, shard))).filter(isName)) {
+      const written = age > 0 ? statSync(pathOf(folder, name), { throwIfNoEntry: false })?.mtimeMs : 0
+      if (written !== undefined && Date.now() - written >= age) yield name
+    }
   }
 }
 

@@ -17,8 +17,8 @@ export type Blobs = {
   readonly open: (name: string) => Readable
   /** Resolves also when there was none of that name. */
   readonly remove: (name: string) => Promise<void>
-  /** The names of all finished blobs, in no order. */
-  readonly list: () => AsyncIterable<string>
+  /** The names of all finished blobs that are at least `age` milliseconds old (0: of all), in no order. */
+  readonly list: (age?: number) => AsyncIterable<string>
   /** Bytes that we may still store. */
   readonly free: () => Promise<number>
 }

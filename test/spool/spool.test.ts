@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import type { Plan } from '../../src/mail/plan.ts'
 import { defaultSettings } from '../../src/ops/settings.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
-import { claimGroups, dropClaims, type Group, lease, nextDue, openClaimed } from '../../src/spool/claim.ts'
+import { claimGroups, dropClaims, type Group, nextDue, openClaimed } from '../../src/spool/claim.ts'
 import type { SpoolParts } from '../../src/spool/parts.ts'
 import { operate } from '../../src/spool/queue.ts'
 import { type Settlement, settleGroup } from '../../src/spool/settle.ts'
@@ -138,7 +138,7 @@ describe('spool: claiming', () => {
   test('a claim lapses by itself, and a late settlement of the first claimant writes nothing', async () => {
     const id = await accept(Buffer.from('x\r\n'))
     const late = await claim()
-    parts.now += lease + 1
+    parts.now += parts.settings['limits.claim'] + 1
     const next = await claim()
     await assert.rejects(settleGroup(parts, late, settlements(late, 'bounced'), []), Unexpected)
     assert.deepEqual(await parts.db.read(sql`SELECT recipient FROM decision`), [])
@@ -166,7 +166,7 @@ describe('spool: claiming', () => {
     await accept(Buffer.from('x\r\n'))
     assert.equal(await nextDue(parts), parts.now)
     await claim()
-    assert.equal(await nextDue(parts), parts.now + lease)
+    assert.equal(await nextDue(parts), parts.now + parts.settings['limits.claim'])
   })
 })
 

@@ -17,6 +17,16 @@ import { policyStore } from '../../src/routing/store.ts'
 import { openSigner } from '../../src/seal/signer.ts'
 import type { Db } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
+import { type Postgres, startPostgres } from '../world/postgres.ts'
+
+/** With STORY_DATABASE=postgres every story keeps its rows in a database of its own on a real PostgreSQL, one server a test process. */
+const onPostgres = process.env.STORY_DATABASE === 'postgres'
+let server: Promise<Postgres> | undefined
+const storyDatabase = async (folder: string): Promise<string> => {
+  if (!onPostgres) return `sqlite:${join(folder, 'data', 'letterlock.db')}`
+  server ??= startPostgres()
+  return (await server).makeDatabase()
+}
 
 /** How a domain of the world receives mail. `manner` is asked when the certificate of `mx.<domain>` is known. */
 export type Domain = {
@@ -125,7 +135,7 @@ export async function startPeers(
     'organisation.name': 'Org',
     'organisation.domains': ['org.example'],
     data: join(folder, 'data'),
-    database: `sqlite:${join(folder, 'data', 'letterlock.db')}`,
+    database: await storyDatabase(folder),
     blobs: `file:${join(folder, 'data', 'blobs')}`,
     keys: `file:${join(folder, 'data', 'keys')}`,
     'smtp.listen': [await at()],

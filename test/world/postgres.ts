@@ -1,6 +1,7 @@
 /** A real PostgreSQL of our own in a scratch folder: started, stopped and crashed at will. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -105,7 +106,11 @@ export async function startPostgres(settings: { readonly [name: string]: string 
     for (const end = Date.now() + 30_000; ; await pause(30)) {
       if (started.exitCode !== null || Date.now() > end) throw new Error(`PostgreSQL does not start: ${said}`)
       try {
-        return void (await query('SELECT 1'))
+        await query('SELECT 1')
+        // Who forgets to close it must not wait for it; it ends with this process.
+        started.unref()
+        if (started.stderr instanceof Socket) started.stderr.unref()
+        return
       } catch {}
     }
   }
@@ -113,11 +118,15 @@ export async function startPostgres(settings: { readonly [name: string]: string 
     const stopped = server
     server = undefined
     if (stopped === undefined || stopped.exitCode !== null) return
+    stopped.ref()
     const ended = new Promise((resolve) => stopped.once('exit', resolve))
     stopped.kill(ending === 'fast' ? 'SIGINT' : 'SIGQUIT')
     await ended
   }
-  const atExit = () => void server?.kill('SIGQUIT')
+  const atExit = () => {
+    server?.kill('SIGQUIT')
+    rmSync(folder, { recursive: true, force: true })
+  }
   process.on('exit', atExit)
   await start()
   await query("CREATE ROLE letterlock LOGIN PASSWORD 'p@ss/word'")
@@ -140,6 +149,3 @@ export async function startPostgres(settings: { readonly [name: string]: string 
     },
   }
 }
-
-/** What PostgreSQL wrote to its log since it was made: only when `logging_collector` is on. */
-export const logOf = ({ folder }: Postgres): string => readFileSync(join(folder, 'cluster', 'log', 'postgresql.log'), 'utf8')
