@@ -78,7 +78,7 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const spool = createSpool(spoolParts)
 
   await signFormer(db, keyring, pathOf(settings.keys), clock)
-  const policies = policyStore(db, clock, methods, keyring)
+  const policies = policyStore({ db, clock, methods, signer: keyring, settings })
   await applyPolicyFile(policies, settings, log)
   await policies.ensureDefault().catch((error: unknown) => {
     // The mail that is to be planned by it is held, all other mail flows: better than a gateway that does not start.

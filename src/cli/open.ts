@@ -27,4 +27,4 @@ export async function withDatabase<T>(settings: Settings, work: (db: Db) => Prom
 
 /** The policies as a command sees them: with the key that signs them, and without opening any epoch of the queue. */
 export const policiesOf = async (settings: Settings, db: Db): Promise<PolicyStore> =>
-  policyStore(db, systemClock, methods, await openSigner(pathOf(settings.keys)))
+  policyStore({ db, clock: systemClock, methods, signer: await openSigner(pathOf(settings.keys)), settings })

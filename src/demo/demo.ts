@@ -100,7 +100,7 @@ async function compose(
   atEnd(() => gateway.stop(2000))
 
   const signer = await openSigner(pathOf(settings.keys))
-  const outcomes = () => readOutcomes({ db, policies: policyStore(db, systemClock, methods, signer) })
+  const outcomes = () => readOutcomes({ db, policies: policyStore({ db, clock: systemClock, methods, signer, settings }) })
   const sendToAll = () => sendLetters(settings)
   const page = await startInboxPage({ outcomes, inbox, settings, sendToAll, port: await port(portBase, 0, 8090) })
   atEnd(() => page.close())

@@ -10,9 +10,11 @@ import { lint } from './lint.ts'
 import { parsePolicy } from './parse.ts'
 import type { Policy } from './policy.ts'
 import type { Problem } from './problem.ts'
+import { type Proved, prove } from './prove.ts'
 import { isSigned, PolicyAltered, type SignedRevision, signRevision } from './signature.ts'
 import type { MethodWords } from './steps.ts'
 import { largestPolicy } from './tree.ts'
+import type { WorldSettings } from './worlds.ts'
 
 /** A policy that was applied, ready to plan with. `appliedAt` in milliseconds since 1970. */
 export type Revision = {
@@ -26,17 +28,29 @@ export type Revision = {
 }
 
 export type Applied =
-  | { readonly kind: 'applied'; readonly revision: number; readonly fingerprint: string; readonly warnings: readonly Problem[] }
+  | {
+      readonly kind: 'applied'
+      readonly revision: number
+      readonly fingerprint: string
+      /** How many tests of the policy passed. */
+      readonly tests: number
+      readonly warnings: readonly Problem[]
+    }
   /** The text is the one in force, byte for byte. */
   | { readonly kind: 'unchanged'; readonly revision: number; readonly fingerprint: string }
   /** Nothing was written: the policy in force stays. */
   | { readonly kind: 'errors'; readonly problems: readonly Problem[] }
+
+/** One line of the history. `appliedAt` in milliseconds since 1970. */
+export type Applying = Pick<Revision, 'revision' | 'fingerprint' | 'appliedAt' | 'appliedBy' | 'comment'> & { readonly ours: boolean }
 
 export type PolicyStore = {
   /** The highest revision; asks the database each time whether another process applied a newer one. Throws when there is none: call ensureDefault first; PolicyAltered when it is not ours. */
   readonly current: () => Promise<Revision>
   /** Any revision ever applied; undefined when there is none of that number. Throws PolicyAltered when it is not ours. */
   readonly at: (revision: number) => Promise<Revision | undefined>
+  /** Newest first; what was altered in the database is listed too, and says so. */
+  readonly history: () => Promise<readonly Applying[]>
   /** Check and put in force, for messages accepted from now on. `by`: who, as in the audit (`cli:root`). */
   readonly apply: (text: string, by: { readonly by: string; readonly comment: string }) => Promise<Applied>
   /** Apply the default policy when there is no policy at all; the revision in force. */
@@ -48,14 +62,22 @@ export type PolicyStore = {
 }
 
 type RevisionRow = SignedRevision & { readonly signature: Buffer | null }
-type Parts = { readonly db: Db; readonly clock: Clock; readonly methods: MethodWords; readonly signer: Signer }
+
+/** `methods`: the list of methods/index.ts. `signer`: vouches for what is applied, and refuses what is not ours. `settings`: those tests ask for. */
+export type PolicyParts = {
+  readonly db: Db
+  readonly clock: Clock
+  readonly methods: MethodWords
+  readonly signer: Signer
+  readonly settings: WorldSettings
+}
 
 const keptParsed = 32
 const lastFile = 'policy.file'
 
-/** The store over one database. `methods`: the list of methods/index.ts. `signer`: vouches for what is applied, and refuses what is not ours. */
-export function policyStore(db: Db, clock: Clock, methods: MethodWords, signer: Signer): PolicyStore {
-  const parts = { db, clock, methods, signer }
+/** The store over one database. */
+export function policyStore(parts: PolicyParts): PolicyStore {
+  const { db, methods, signer } = parts
   const parsed = new Map<number, Revision>()
 
   const at = async (revision: number): Promise<Revision | undefined> => {
@@ -78,6 +100,10 @@ export function policyStore(db: Db, clock: Clock, methods: MethodWords, signer: 
   return {
     at,
     current,
+    history: async () => {
+      const rows = await db.read<RevisionRow>(sql`SELECT * FROM policy_revision ORDER BY revision DESC`)
+      return rows.map((row) => ({ ...pick(row), ours: isSigned(signer, row, row.signature) }))
+    },
     apply: (text, by) => apply(parts, { text, ...by }),
     ensureDefault: async () => {
       const comment = 'the default policy of a fresh installation'
@@ -88,6 +114,12 @@ export function policyStore(db: Db, clock: Clock, methods: MethodWords, signer: 
     applyFile: (path) => applyFile(parts, path),
   }
 }
+
+/** The failing tests of a policy as mistakes with their places. */
+export const failures = (proved: readonly Proved[]): Problem[] =>
+  proved
+    .filter(({ passed }) => !passed)
+    .map(({ line, column, name, text }) => ({ line, column, text: `the test fails: ${name}`, hint: text }))
 
 /** 0 when no policy was applied yet. */
 async function highest(db: Db): Promise<number> {
@@ -102,14 +134,22 @@ async function inForce(db: Db): Promise<RevisionRow | undefined> {
 
 /** A stored policy was checked when it was applied: if it cannot be read now, the program is older than the policy. */
 function readRevision(row: RevisionRow, methods: MethodWords): Revision {
-  const { revision, fingerprint, text, applied_at: appliedAt, applied_by: appliedBy, comment } = row
+  const { revision, text } = row
   const read = parsePolicy(text, methods)
-  if (read.kind === 'policy') return { revision, fingerprint, text, appliedAt, appliedBy, comment, policy: { ...read.policy, revision } }
+  if (read.kind === 'policy') return { ...pick(row), text, policy: { ...read.policy, revision } }
   const [first] = read.problems
   throw new Error(
     `policy revision ${revision} cannot be read by this version (line ${first?.line}: ${first?.text}): apply a corrected policy`,
   )
 }
+
+const pick = ({ revision, fingerprint, applied_at: appliedAt, applied_by: appliedBy, comment }: RevisionRow): Omit<Applying, 'ours'> => ({
+  revision,
+  fingerprint,
+  appliedAt,
+  appliedBy,
+  comment,
+})
 
 type Change = {
   readonly text: string
@@ -120,11 +160,13 @@ type Change = {
 }
 
 async function apply(
-  { db, clock, methods, signer }: Parts,
+  { db, clock, methods, signer, settings }: PolicyParts,
   { text, by, comment, also = [], onlyAsFirst = false }: Change,
 ): Promise<Applied> {
   const read = parsePolicy(text, methods)
   if (read.kind === 'errors') return read
+  const proved = prove(read.policy, settings, clock())
+  if (proved.some(({ passed }) => !passed)) return { kind: 'errors', problems: failures(proved) }
   const { fingerprint, rules } = read.policy
   for (;;) {
     const before = await inForce(db)
@@ -142,11 +184,11 @@ async function apply(
       actor: by,
       action: 'policy.applied',
       object: String(revision),
-      detail: { fingerprint, comment, rules: rules.length },
+      detail: { fingerprint, comment, rules: rules.length, tests: proved.length },
     })
     try {
       await db.write(expecting(1, insert), told, ...also)
-      return { kind: 'applied', revision, fingerprint, warnings: lint(read.policy) }
+      return { kind: 'applied', revision, fingerprint, tests: proved.length, warnings: lint(read.policy) }
     } catch (error) {
       // Another process applied a policy between our look and our write: look again.
       if (!(error instanceof Unexpected)) throw error
@@ -154,7 +196,7 @@ async function apply(
   }
 }
 
-async function applyFile(parts: Parts, path: string): Promise<Applied> {
+async function applyFile(parts: PolicyParts, path: string): Promise<Applied> {
   const file = await readPolicyFile(path)
   if (file.kind === 'errors') return file
   const seen = `${createHash('sha256').update(file.text).digest('hex')} ${path}`

@@ -8,6 +8,7 @@ import { methods } from '../../src/methods/index.ts'
 import { historyOf, lastCheck, listProbed } from '../../src/monitor/history.ts'
 import { probeDue, startProbes } from '../../src/monitor/probes.ts'
 import { systemClock } from '../../src/ops/clock.ts'
+import { defaultSettings } from '../../src/ops/settings.ts'
 import { policyStore } from '../../src/routing/store.ts'
 import { signerOf } from '../../src/seal/signer.ts'
 import { type Db, sql } from '../../src/store/db.ts'
@@ -42,7 +43,16 @@ const parts = (overrides: Partial<Peers['settings']> = {}, random = () => 0.5) =
   db,
   clock: () => now,
   log: pino({ level: 'warn' }, { write: (line: string) => void logged.push(JSON.parse(line)) }),
-  policy: async () => (await policyStore(db, systemClock, methods, signerOf(Buffer.alloc(32, 1))).ensureDefault()).policy,
+  policy: async () =>
+    (
+      await policyStore({
+        db,
+        clock: systemClock,
+        methods,
+        signer: signerOf(Buffer.alloc(32, 1)),
+        settings: defaultSettings({}),
+      }).ensureDefault()
+    ).policy,
   random,
   probing: { resolver: createResolver({ servers: peers.settings['dns.servers'], clock: systemClock, timeout: 300 }) },
 })

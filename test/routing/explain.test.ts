@@ -8,6 +8,7 @@ import { parseHeader } from '../../src/mail/header.ts'
 import type { StepResult } from '../../src/mail/plan.ts'
 import { methods } from '../../src/methods/index.ts'
 import { packageRoot } from '../../src/ops/package-root.ts'
+import { defaultSettings } from '../../src/ops/settings.ts'
 import { type Case, explain } from '../../src/routing/explain.ts'
 import { explanationText } from '../../src/routing/explain-text.ts'
 import { readExplanations } from '../../src/routing/explanations.ts'
@@ -235,7 +236,7 @@ test('readExplanations finds a message by id or Message-ID, and each or one of i
   const db = openSqlite(join(folder, 'db'))
   try {
     await migrate(db, join(packageRoot, 'migrations'))
-    const policies = policyStore(db, () => 1000, methods, signerOf(Buffer.alloc(32, 1)))
+    const policies = policyStore({ db, clock: () => 1000, methods, signer: signerOf(Buffer.alloc(32, 1)), settings: defaultSettings({}) })
     const applied = await policies.apply(policyText, { by: 'test', comment: '' })
     assert.ok(applied.kind === 'applied')
     const frozen = plan((await policies.current()).policy, facts)

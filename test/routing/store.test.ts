@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { methods } from '../../src/methods/index.ts'
 import { packageRoot } from '../../src/ops/package-root.ts'
+import { defaultSettings } from '../../src/ops/settings.ts'
 import { defaultPolicyText } from '../../src/routing/default-policy.ts'
 import { signFormer } from '../../src/routing/former.ts'
 import { PolicyAltered, type SignedRevision, signRevision } from '../../src/routing/signature.ts'
@@ -44,7 +45,7 @@ async function world() {
     db.read<{ actor: string; action: string; object: string; detail: string }>(
       sql`SELECT actor, action, object, detail FROM audit ORDER BY id`,
     )
-  return { folder, db, connect, audit, store: policyStore(db, clock, methods, signer) }
+  return { folder, db, connect, audit, store: policyStore({ db, clock, methods, signer, settings: defaultSettings({}) }) }
 }
 
 describe('policyStore', () => {
@@ -100,7 +101,7 @@ describe('policyStore', () => {
   test('notices at once what another process applied', async () => {
     const { store, connect } = await world()
     await store.ensureDefault()
-    const other = policyStore(connect(), clock, methods, signer)
+    const other = policyStore({ db: connect(), clock, methods, signer, settings: defaultSettings({}) })
     await other.apply(portal, by)
     assert.equal((await store.current()).revision, 2)
   })
@@ -108,7 +109,7 @@ describe('policyStore', () => {
   test('gives each of many applied at the same moment a revision of its own', async () => {
     const { store, connect } = await world()
     await store.ensureDefault()
-    const other = policyStore(connect(), clock, methods, signer)
+    const other = policyStore({ db: connect(), clock, methods, signer, settings: defaultSettings({}) })
     const texts = Array.from({ length: 8 }, (_, index) => `${portal}# ${index}\n`)
     const applied = await Promise.all(texts.map((text, index) => (index % 2 ? store : other).apply(text, by)))
     assert.deepEqual(applied.map((answer) => answer.kind === 'applied' && answer.revision).sort(), [2, 3, 4, 5, 6, 7, 8, 9])
@@ -141,7 +142,7 @@ describe('signatures of policy revisions', () => {
       const { store, db, connect } = await world()
       await store.ensureDefault()
       await db.write(change)
-      const other = policyStore(connect(), clock, methods, signer)
+      const other = policyStore({ db: connect(), clock, methods, signer, settings: defaultSettings({}) })
       await assert.rejects(other.current(), PolicyAltered)
       const number = what === 'another number' ? 2 : 1
       await assert.rejects(other.at(number), new RegExp(`policy revision ${number} was altered in the database`))
@@ -223,4 +224,38 @@ describe('policy.file', () => {
     assert.match(await problemOf(join(folder, 'large.yaml')), /at most 1048576/)
     assert.deepEqual(await readPolicyFile(join(packageRoot, 'package.json')).then(({ kind }) => kind), 'text')
   })
+})
+
+const tested = (expect: string) =>
+  `version: 1\ndefault: { deliver: [tls, escrow] }\ntests:\n  - { from: a@org.example, to: b@lab.example, given: { tls: none }, expect: ${expect} }\n`
+
+test('a policy with a failing test is not applied, and says which test and what would happen instead', async () => {
+  const { store } = await world()
+  await store.ensureDefault()
+  const applied = await store.apply(tested('tls'), { by: 'cli:ann', comment: '' })
+  assert.ok(applied.kind === 'errors')
+  assert.deepEqual(applied.problems, [
+    {
+      line: 4,
+      column: 5,
+      text: 'the test fails: a@org.example to b@lab.example (TLS none): tls',
+      hint: 'expected tls, but it would be escrow, proof code because starttls-not-supported by rule "default" (line 2)',
+    },
+  ])
+  assert.equal((await store.current()).revision, 1)
+})
+
+test('a policy whose tests pass is applied, and the history tells of all that were', async () => {
+  const { store } = await world()
+  await store.ensureDefault()
+  const applied = await store.apply(tested('escrow'), { by: 'cli:ann', comment: 'a test' })
+  assert.ok(applied.kind === 'applied' && applied.tests === 1)
+  const history = await store.history()
+  assert.deepEqual(
+    history.map(({ revision, appliedBy, comment, ours }) => [revision, appliedBy, comment, ours]),
+    [
+      [2, 'cli:ann', 'a test', true],
+      [1, 'system', 'the default policy of a fresh installation', true],
+    ],
+  )
 })

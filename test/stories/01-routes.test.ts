@@ -38,7 +38,13 @@ const only = async (id: string) => {
   return recipients[0] ?? assert.fail()
 }
 const explain = async (id: string, to?: string) => {
-  const policies = policyStore(world.db, systemClock, methods, await openSigner(pathOf(world.settings.keys)))
+  const policies = policyStore({
+    db: world.db,
+    clock: systemClock,
+    methods,
+    signer: await openSigner(pathOf(world.settings.keys)),
+    settings: world.settings,
+  })
   const [explanation] = await readExplanations({ db: world.db, policies }, id, to)
   return explanation ?? assert.fail('no explanation')
 }

@@ -83,7 +83,7 @@ export async function startWorld(domains: { readonly [domain: string]: Domain },
         async () => `${at.mails.length} mails`,
       ),
     applyPolicy: async (text) => {
-      const applied = await policyStore(db, systemClock, methods, await openSigner(pathOf(settings.keys))).apply(text, {
+      const applied = await policyStore({ db, clock: systemClock, methods, signer: await openSigner(pathOf(settings.keys)), settings }).apply(text, {
         by: 'test',
         comment: '',
       })
