@@ -1,4 +1,5 @@
 /** Tells the other processes on a PostgreSQL database that mail is due, and hears it from them; without it they find out within seconds. */
+import { randomBytes } from 'node:crypto'
 import type { Client, Pool } from 'pg'
 
 export type Wakes = {
@@ -15,6 +16,7 @@ const reconnect = 2000
 
 /** `connect` gives a connection of our own for listening; `pool` carries the calls. */
 export function openWakes(connect: () => Promise<Client>, pool: Pool): Wakes {
+  const self = randomBytes(8).toString('hex')
   const listeners = new Set<() => void>()
   let calling: NodeJS.Timeout | undefined
   let again: NodeJS.Timeout | undefined
@@ -27,8 +29,9 @@ export function openWakes(connect: () => Promise<Client>, pool: Pool): Wakes {
       const client = await connect()
       if (closed) return void client.end().catch(() => {})
       ear = client
-      // A process hears itself too and finds nothing new: telling apart who called is not worth it.
-      client.on('notification', () => listeners.forEach((listener) => void listener()))
+      client.on('notification', ({ payload }) => {
+        if (payload !== self) for (const listener of listeners) listener()
+      })
       client.on('end', later)
       await client.query(`LISTEN ${channel}`)
     } catch {
@@ -41,7 +44,7 @@ export function openWakes(connect: () => Promise<Client>, pool: Pool): Wakes {
   }
   const call = () => {
     calling = undefined
-    pool.query(`NOTIFY ${channel}`).catch(() => {}) // they poll
+    return pool.query(`NOTIFY ${channel}, '${self}'`).catch(() => {}) // they poll
   }
   return {
     wakeOthers: () => {
@@ -57,7 +60,7 @@ export function openWakes(connect: () => Promise<Client>, pool: Pool): Wakes {
       clearTimeout(again)
       if (calling !== undefined) {
         clearTimeout(calling)
-        await pool.query(`NOTIFY ${channel}`).catch(() => {})
+        await call()
       }
       await ear?.end().catch(() => {})
     },

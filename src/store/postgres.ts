@@ -43,7 +43,7 @@ export async function openPostgres(url: string, options: Partial<PostgresOptions
   const pool = new Pool({
     ...config,
     max: connections,
-    connectionTimeoutMillis: timeouts.pool,
+    connectionTimeoutMillis: Math.min(timeouts.pool, patience),
     options: '-c default_transaction_read_only=on',
   })
   pool.on('error', () => {}) // an idle connection was lost: the next read makes a new one
