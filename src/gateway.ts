@@ -63,10 +63,7 @@ export async function startGateway(
 }
 
 async function compose(settings: Settings, log: Logger, clock: Clock, { add: atEnd, close: closeAll }: Closers): Promise<Gateway> {
-  const unlock = await lockData(settings.data)
-  if (unlock === undefined)
-    throw new CommandError('unavailable', `another letterlock serves ${settings.data}; stop it first, or set another \`data\` folder`)
-  atEnd('serving lock', unlock)
+  atEnd('serving lock', await lockData(settings))
 
   const db = await openDatabase(settings)
   atEnd('database', () => db.close())
@@ -173,11 +170,15 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   }
 }
 
-/** Only one process serves a data folder. Throws CommandError where the folder cannot be made or written to. */
-async function lockData(folder: string): Promise<(() => void) | undefined> {
+/**
+ * Only one process serves an embedded database and its data folder; any number share a PostgreSQL. Returns what gives the lock back. Throws
+ * CommandError where the folder is taken, or cannot be made or written to.
+ */
+async function lockData({ data: folder, database }: Settings): Promise<() => void> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    return takeServingLock(join(folder, 'serving.lock'))
+    const unlock = database.startsWith('sqlite:') ? takeServingLock(join(folder, 'serving.lock')) : () => {}
+    if (unlock !== undefined) return unlock
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new CommandError(
@@ -185,6 +186,7 @@ async function lockData(folder: string): Promise<(() => void) | undefined> {
       `the data folder ${folder} cannot be written to: ${why}; set another \`data\` folder, or give it to the user who runs this`,
     )
   }
+  throw new CommandError('unavailable', `another letterlock serves ${folder}; stop it first, or set another \`data\` folder`)
 }
 
 /** The revision stamped at acceptance; without it nothing is decided, and the mail waits. */
