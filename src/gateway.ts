@@ -111,7 +111,7 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
     deliver: (group, signal) => deliverGroup(delivery, group, signal),
   })
   atEnd('delivery worker', () => worker.stop(0))
-  spool.onWake(worker.wake)
+  spool.serve(worker)
 
   const vault = createVault(parts)
   const every = (interval: number, what: string, work: () => Promise<unknown>) => {

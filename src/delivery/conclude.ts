@@ -46,7 +46,7 @@ export async function conclude(
   for (const ending of endings) tell(parts, group, ending)
   for (const { action, ...alarm } of alarms) parts.log.warn({ message: message.id, ...alarm }, action)
   await Promise.all(endings.map(({ answer }) => answer?.settled?.()))
-  if (writes.length > 0 || follow.statements.length > 0) parts.spool.wake()
+  if (!finished || writes.length > 0 || follow.statements.length > 0) parts.spool.wake()
   if (finished && (message.kind === 'notice' || message.kind === 'code' || writes.length > 0)) await scrub(parts)
 }
 

@@ -55,8 +55,8 @@ type Prepared = { readonly parties: readonly Party[]; readonly content: Content 
 
 /** Open and plan it; undefined when it is damaged, and settled so. */
 async function prepare(parts: DeliveryParts, group: Group, signal: AbortSignal): Promise<Prepared | undefined> {
-  const opened = await openClaimed(parts.spoolParts, group.message.id)
-  const head = opened.kind === 'content' ? await readHead(opened.open) : opened
+  const opened = group.fresh ?? (await openClaimed(parts.spoolParts, group.message.id))
+  const head = opened.kind === 'content' ? await readHead(opened) : opened
   if (opened.kind === 'damaged') await quarantine(parts, group, opened, signal)
   else if (head.kind === 'damaged') await quarantine(parts, group, { text: 'its content was altered', vouched: true }, signal)
   if (opened.kind === 'damaged' || head.kind === 'damaged') return undefined

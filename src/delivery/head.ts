@@ -1,7 +1,7 @@
 /** Reads the header block of a stored message and the first lines of its body, and no more. */
-import type { Readable } from 'node:stream'
 import { splitHeader } from '../mail/header.ts'
 import { SealBroken } from '../seal/payload.ts'
+import type { Clear } from '../spool/content.ts'
 
 export type Head = {
   readonly kind: 'head'
@@ -16,7 +16,8 @@ const most = 1024 * 1024
 const bodyLook = 4096
 
 /** The head of a message; 'damaged' when the sealed content is broken or gone; rejects when it cannot be read now. Whether all of it is sound shows only when all of it is read. */
-export async function readHead(open: () => Readable): Promise<Head | { readonly kind: 'damaged' }> {
+export async function readHead({ open, whole }: Clear): Promise<Head | { readonly kind: 'damaged' }> {
+  if (whole !== undefined) return headOf(whole)
   const stream = open()
   const chunks: Buffer[] = []
   let size = 0
@@ -34,7 +35,10 @@ export async function readHead(open: () => Readable): Promise<Head | { readonly 
   } finally {
     stream.destroy()
   }
-  const content = Buffer.concat(chunks)
+  return headOf(Buffer.concat(chunks))
+}
+
+function headOf(content: Buffer): Head {
   const { header, bodyStart } = splitHeader(content)
   return { kind: 'head', header, bodyStart: content.subarray(bodyStart, bodyStart + bodyLook) }
 }

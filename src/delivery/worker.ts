@@ -3,8 +3,10 @@ import type { Logger } from 'pino'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
 import { within } from '../ops/within.ts'
-import { claimGroups, dropClaims, type Group, nextDue, renewClaim } from '../spool/claim.ts'
+import { claimDue, dropClaims, type Group, nextDue, renewClaim } from '../spool/claim.ts'
+import { type DueGroup, dueGroups, type Wanted } from '../spool/due.ts'
 import type { SpoolParts } from '../spool/parts.ts'
+import type { Courier } from '../spool/spool.ts'
 import { Unexpected } from '../store/db.ts'
 import { sharedRoutes } from '../transport/destinations.ts'
 
@@ -13,14 +15,13 @@ export type WorkerParts = {
   readonly settings: Settings
   readonly clock: Clock
   readonly log: Logger
-  /** Attempt one claimed group and settle it. */
   /** How many attempts at a domain may be under way at once (transport: destinations). */
   readonly room: (domain: string) => number
+  /** Attempt one claimed group and settle it. */
   readonly deliver: (group: Group, signal: AbortSignal) => Promise<void>
 }
 
-export type Worker = {
-  readonly wake: () => void
+export type Worker = Courier & {
   /** Stop claiming; resolves when what is under way has ended, or was given `grace` milliseconds and then broken off. */
   readonly stop: (grace: number) => Promise<void>
 }
@@ -43,38 +44,43 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const { spoolParts, settings, clock, log } = parts
   const { db } = spoolParts
   if (!db.engine.shared) await dropClaims(spoolParts)
-  const active = new Map<Group, Promise<void>>()
+  const most = settings['limits.deliveries']
+  const sharing = sharedRoutes(settings)
+  /** What has a place: being attempted, or about to be. */
+  const underway = new Set<DueGroup>()
+  const attempts = new Map<Group, Promise<void>>()
   const breaking = new AbortController()
   let stopping = false
   let ring = () => {}
   let rung = false
+  /** The destinations whose mail waits in the queue for a place, as of the last look; all: nobody knows which. New mail must not overtake it. */
+  let behind: 'all' | ReadonlySet<string> = 'all'
 
-  const underway = () => [...active.keys()].map(({ message, domain }) => ({ message: message.id, domain, sender: message.headerFrom }))
-
-  const run = (group: Group) => {
-    const renewal = setInterval(
-      () => void renewClaim(spoolParts, group).catch((error) => log.error({ err: error }, 'a claim could not be renewed')),
-      settings['limits.claim'] / renewals,
-    )
+  const run = (place: DueGroup, group: Group) => {
     const attempt = parts
       .deliver(group, breaking.signal)
       .catch((error: unknown) => tellFault(log, group, error))
       .finally(() => {
-        clearInterval(renewal)
-        active.delete(group)
-        wake()
+        attempts.delete(group)
+        underway.delete(place)
+        if (behind === 'all' || behind.size > 0) wake()
       })
-    active.set(group, attempt)
+    attempts.set(group, attempt)
   }
+
+  const renewal = setInterval(() => {
+    for (const group of attempts.keys())
+      renewClaim(spoolParts, group).catch((error) => log.error({ err: error }, 'a claim could not be renewed'))
+  }, settings['limits.claim'] / renewals).unref()
 
   const wake = () => {
     rung = true
     ring()
     // Mail came in, and our hands are full: another process may have a hand free.
-    if (active.size >= settings['limits.deliveries']) db.wakeOthers()
+    if (underway.size >= most) db.wakeOthers()
   }
   const deafen = db.onWake(() => {
-    if (active.size < settings['limits.deliveries']) wake()
+    if (underway.size < most) wake()
   })
 
   const sleep = async () => {
@@ -92,26 +98,44 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     })
   }
 
-  const room = (domain: string) => Math.max(1, Math.min(parts.room(domain), Math.floor(mostOfPlaces * settings['limits.deliveries'])))
+  const room = (domain: string) => Math.max(1, Math.min(parts.room(domain), Math.floor(mostOfPlaces * most)))
 
-  const sharing = sharedRoutes(settings)
+  const isFull = ({ domain }: DueGroup) => {
+    const name = sharing.nameOf(domain)
+    return [...underway].filter((one) => sharing.nameOf(one.domain) === name).length >= room(domain)
+  }
+
+  /** Claim what is due, with its places taken before anything is awaited. Returns how many were begun. */
+  const claimUpTo = async (limit: number, wanted: Wanted): Promise<number> => {
+    if (limit <= 0) return 0
+    const due = await dueGroups(db, clock(), limit, { ...wanted, underway: [...underway] })
+    for (const place of due) underway.add(place)
+    const groups = await claimDue(spoolParts, due).catch((error: unknown) => {
+      for (const place of due) underway.delete(place)
+      throw error
+    })
+    due.forEach((place, index) => {
+      const group = groups[index]
+      if (group === undefined) underway.delete(place)
+      else run(place, group)
+    })
+    return groups.filter((group) => group !== undefined).length
+  }
 
   /** Code mail has places of its own: a reader waits for it. Returns how many groups were begun. */
   const claimSome = async (): Promise<number> => {
-    const most = settings['limits.deliveries']
-    const codes = await claimGroups(spoolParts, most + codePlaces - active.size, { underway: underway(), codesOnly: true })
-    codes.forEach(run)
-    const places = most - active.size
-    const groups = places > 0 ? await claimGroups(spoolParts, places, { underway: underway(), room, sharing }) : []
-    groups.forEach(run)
-    return codes.length + groups.length
+    const codes = await claimUpTo(most + codePlaces - underway.size, { codesOnly: true })
+    const places = most - underway.size
+    const others = await claimUpTo(places, { room, sharing })
+    behind = others < places ? new Set([...underway].filter(isFull).map(({ domain }) => sharing.nameOf(domain))) : 'all'
+    return codes + others
   }
 
   const loop = async () => {
     while (!stopping) {
       rung = false
       try {
-        if ((await claimSome()) === 0 || active.size >= settings['limits.deliveries']) await sleep()
+        if ((await claimSome()) === 0 || underway.size >= most) await sleep()
       } catch (error) {
         log.error({ err: error }, 'the queue could not be read; trying again in a second')
         await new Promise((resolve) => setTimeout(resolve, 1000))
@@ -122,16 +146,23 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
 
   return {
     wake,
+    berth: (place) => {
+      const isBehind = behind === 'all' || behind.has(sharing.nameOf(place.domain))
+      if (stopping || isBehind || underway.size >= most || isFull(place)) return undefined
+      underway.add(place)
+      return { begin: (group) => run(place, group), leave: () => void underway.delete(place) }
+    },
     stop: async (grace) => {
       stopping = true
       deafen()
       wake()
       await looping
-      const ended = Promise.allSettled(active.values())
+      clearInterval(renewal)
+      const ended = Promise.allSettled(attempts.values())
       if (await within(breaking.signal.aborted ? 0 : grace, ended)) return
       breaking.abort()
       if (await within(lastMoments, ended)) return
-      log.error({ attempts: active.size }, 'attempts that do not end are left alone: their claims lapse, and their mail stays')
+      log.error({ attempts: attempts.size }, 'attempts that do not end are left alone: their claims lapse, and their mail stays')
     },
   }
 }

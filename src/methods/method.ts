@@ -25,6 +25,8 @@ export type Attempt<Options> = {
     readonly header: () => Promise<Buffer>
     /** The whole content in clear, byte for byte as sealed; may be opened more than once. */
     readonly open: () => Readable
+    /** The same, where it is in memory. */
+    readonly whole?: Buffer | undefined
     /** 16 bytes. Only escrow may use it: it adds headers over the same key. */
     readonly fileKey: Buffer
     /** Hex SHA-256 of the sealed payload. */

@@ -14,6 +14,7 @@ export async function shipAttempt(transport: Transport, attempt: Attempt<unknown
     envelope: message.envelope,
     size: message.size,
     open: content.open,
+    whole: content.whole,
     sign: message.kind === 'mail' ? 'unless-signed' : 'always',
   })
   return new Map([...outcomes].map(([id, outcome]) => [id, { outcome }]))

@@ -4,7 +4,7 @@ import { decodeBech32, encodeBech32 } from './bech32.ts'
 import { derive, openWith, sealWith } from './box.ts'
 import { agree, newKeyPair, privateKeyOf, publicHalf } from './x25519.ts'
 
-export { opener, openPayload, payloadSize, SealBroken, sealer, sealPayload } from './payload.ts'
+export { opener, openPayload, openWhole, payloadSize, SealBroken, sealer, sealPayload, sealWhole } from './payload.ts'
 export { type Identity, x25519Identity } from './x25519.ts'
 
 /** The key of one content: 16 random bytes. */

@@ -56,6 +56,27 @@ export function sealer(fileKey: Buffer): Sealer {
   }
 }
 
+/** The payload of a content that is in memory as a whole; joined in order. Never seal two contents under one file key. */
+export function sealWhole(fileKey: Buffer, clear: Buffer): Buffer[] {
+  const nonce = randomBytes(nonceLength)
+  const key = derive(fileKey, nonce, 'payload')
+  const counter = chunkCounter()
+  const out: Buffer[] = [nonce]
+  let at = 0
+  for (; clear.length - at > chunkLength; at += chunkLength)
+    out.push(...sealWith(key, counter.next(false), clear.subarray(at, at + chunkLength)))
+  out.push(...sealWith(key, counter.next(true), clear.subarray(at)))
+  key.fill(0)
+  return out
+}
+
+/** The content of a payload that is in memory as a whole. Throws SealBroken; nothing is given out that was not authenticated. */
+export function openWhole(fileKey: Buffer, sealed: Buffer): Buffer {
+  const opening = opener(fileKey)
+  const clear = [...opening.push(sealed), ...opening.end()]
+  return clear.length === 1 && clear[0] !== undefined ? clear[0] : Buffer.concat(clear)
+}
+
 /** Decrypts what is pushed. Both throw SealBroken; what was given out before had been authenticated, but may be incomplete. */
 export type Opener = { readonly push: (sealed: Buffer) => Generator<Buffer, void>; readonly end: () => Generator<Buffer, void> }
 

@@ -1,11 +1,11 @@
 /** Takes due mail for ourselves for a while: a crash gives it back by itself. */
 
-import type { Readable } from 'node:stream'
 import type { MessageKind, Notify } from '../mail/envelope.ts'
 import { failpoint } from '../ops/failpoint.ts'
+import { SealBroken } from '../seal/payload.ts'
 import { sql } from '../store/db.ts'
-import { openContent } from './content.ts'
-import { dueGroups, type Wanted } from './due.ts'
+import { type Clear, openContent } from './content.ts'
+import { type DueGroup, dueGroups, type Wanted } from './due.ts'
 import { isEnvelope } from './envelope-mac.ts'
 import { type Frozen, isFrozen, readFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
@@ -46,19 +46,32 @@ export type ClaimedMessage = {
 }
 
 /** A message and its due recipients in one domain; what a worker attempts in one go. */
-export type Group = { readonly message: ClaimedMessage; readonly domain: string; readonly recipients: readonly ClaimedRecipient[] }
+export type Group = {
+  readonly message: ClaimedMessage
+  readonly domain: string
+  readonly recipients: readonly ClaimedRecipient[]
+  /** Of mail that was accepted a moment ago: nobody could have altered it. */
+  readonly fresh?: OpenedContent
+}
 
 /** The opened content of a claimed message, or why it cannot be trusted. */
 export type Opened =
-  | { readonly kind: 'content'; readonly fileKey: Buffer; readonly payloadSha256: string; readonly open: () => Readable }
+  | OpenedContent
   /** `vouched`: the envelope at least is the one that was accepted. */
   | { readonly kind: 'damaged'; readonly text: string; readonly vouched: boolean }
 
+export type OpenedContent = Clear & { readonly kind: 'content'; readonly fileKey: Buffer; readonly payloadSha256: string }
+
 /** Claim up to `limit` groups that are due; each claim raises the fence, so that an older one cannot settle any more. */
-export async function claimGroups({ db, clock, settings }: SpoolParts, limit: number, wanted: Wanted = {}): Promise<Group[]> {
-  const now = clock()
-  const due = await dueGroups(db, now, limit, wanted)
+export async function claimGroups(parts: SpoolParts, limit: number, wanted: Wanted = {}): Promise<Group[]> {
+  const claimed = await claimDue(parts, await dueGroups(parts.db, parts.clock(), limit, wanted))
+  return claimed.filter((group) => group !== undefined)
+}
+
+/** Claim these; undefined in the place of one that somebody else was faster with. */
+export async function claimDue({ db, clock, settings }: SpoolParts, due: readonly DueGroup[]): Promise<(Group | undefined)[]> {
   if (due.length === 0) return []
+  const now = clock()
   failpoint('claim.before')
   const answers = await db.write(
     ...due.flatMap(({ message, domain }) => [
@@ -69,11 +82,11 @@ export async function claimGroups({ db, clock, settings }: SpoolParts, limit: nu
     ]),
   )
   failpoint('claim.committed')
-  return due.flatMap(({ domain }, index) => {
+  return due.map(({ domain }, index) => {
     const recipients = (answers[2 * index] ?? []) as RecipientRow[]
     const message = answers[2 * index + 1]?.[0] as MessageRow | undefined
-    if (message === undefined || recipients.length === 0) return []
-    return [{ message: readMessage(message), domain, recipients: recipients.map((row) => readRecipient(row, message.kind)) }]
+    if (message === undefined || recipients.length === 0) return undefined
+    return { message: readMessage(message), domain, recipients: recipients.map((row) => readRecipient(row, message.kind)) }
   })
 }
 
@@ -127,9 +140,14 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
   if (message.epoch === null || message.wrap === null) return damaged('its key is missing')
   const fileKey = keyring.unwrap(message.epoch, message.wrap)
   if (fileKey === undefined) return damaged(`its key cannot be opened: epoch key ${message.epoch} is missing or was changed`)
-  const opener = await openContent(parts, messageId, fileKey)
-  if (opener === undefined) return damaged('its content is missing')
-  return { kind: 'content', fileKey, payloadSha256: content.payload_sha256, open: opener }
+  try {
+    const clear = await openContent(parts, messageId, fileKey)
+    if (clear === undefined) return damaged('its content is missing')
+    return { kind: 'content', fileKey, payloadSha256: content.payload_sha256, ...clear }
+  } catch (error) {
+    if (error instanceof SealBroken) return damaged('its content was altered')
+    throw error
+  }
 }
 
 const damaged = (text: string) => ({ kind: 'damaged', text, vouched: true }) as const

@@ -1,28 +1,48 @@
 /** Opens sealed content, wherever it lies. */
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { openPayload } from '../seal/age.ts'
+import { openPayload, openWhole, SealBroken } from '../seal/age.ts'
 import { sql } from '../store/db.ts'
 import type { SpoolParts } from './parts.ts'
 
-type ContentRow = { inline_payload: Buffer | null; blob: string | null }
+type ContentRow = { readonly inline_payload: Buffer | null; readonly blob: string | null }
 
-/**
- * A function that opens the message in clear, as often as wanted; undefined when the content is gone. The stream errors with SealBroken
- * where the payload was altered, and with the system's error where it cannot be read.
- */
-export async function openContent({ db, blobs }: SpoolParts, messageId: string, fileKey: Buffer): Promise<(() => Readable) | undefined> {
-  const [row] = await db.read<ContentRow>(sql`SELECT inline_payload, blob FROM content WHERE message = ${messageId}`)
-  if (row === undefined) return undefined
-  const { inline_payload: inline, blob } = row
+/** A message in clear. */
+export type Clear = {
+  /**
+   * All of it as a stream, as often as wanted; it errors with SealBroken where the payload was altered, and with the system's error where it
+   * cannot be read.
+   */
+  readonly open: () => Readable
+  /** All of it, where it is small enough to be in memory: then nobody needs the stream. */
+  readonly whole?: Buffer | undefined
+}
+
+/** A content that is in memory. */
+export const clearOf = (whole: Buffer): Clear => ({ open: () => Readable.from([whole]), whole })
+
+/** A content in a blob file. */
+export function clearOfBlob(blobs: SpoolParts['blobs'], blob: string, fileKey: Buffer): Clear {
   const key = Buffer.from(fileKey)
-  return () => {
+  const open = () => {
     const clear = openPayload(key)
-    const sealed = inline !== null ? Readable.from([inline]) : blobs.open(blob ?? '')
+    const sealed = blobs.open(blob)
     sealed.on('error', (error) => clear.destroy(error))
     clear.on('close', () => sealed.destroy())
     return sealed.pipe(clear)
   }
+  return { open }
+}
+
+/** The message in clear; undefined when its content is gone. Rejects with SealBroken when it was altered, as far as that shows at once. */
+export async function openContent({ db, blobs }: SpoolParts, messageId: string, fileKey: Buffer): Promise<Clear | undefined> {
+  const [row] = await db.read<ContentRow>(sql`SELECT inline_payload, blob FROM content WHERE message = ${messageId}`)
+  if (row === undefined) return undefined
+  const { inline_payload: inline, blob } = row
+  if (inline === null) return clearOfBlob(blobs, blob ?? '', fileKey)
+  // A planted row may hold text.
+  if (!Buffer.isBuffer(inline)) throw new SealBroken('the payload is no bytes')
+  return clearOf(openWhole(fileKey, inline))
 }
 
 /** Is the stored payload, byte for byte, the one that hashes to `payloadSha256` (hex)? False when it is gone or cannot be read. */

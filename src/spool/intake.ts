@@ -1,155 +1,156 @@
 /** Receives one message: seals it while it streams in, and makes it durable before anybody says 250. */
-
 import { createHash } from 'node:crypto'
-import { entry } from '../audit/audit.ts'
 import { domainOf } from '../mail/address.ts'
-import type { Envelope } from '../mail/envelope.ts'
 import { newId } from '../mail/id.ts'
 import { failpoint } from '../ops/failpoint.ts'
-import { newFileKey, sealer } from '../seal/age.ts'
+import { newFileKey, payloadSize, sealer, sealWhole } from '../seal/age.ts'
+import type { Sealer } from '../seal/payload.ts'
 import type { BlobWriter } from '../store/blobs.ts'
-import { type Db, OutcomeUnknown, type Statement, sql } from '../store/db.ts'
-import { envelopeMac } from './envelope-mac.ts'
-import { sealFrozen } from './frozen.ts'
+import { type Db, OutcomeUnknown, sql } from '../store/db.ts'
+import type { ClaimedMessage, Group } from './claim.ts'
+import { type Clear, clearOf, clearOfBlob } from './content.ts'
+import { berthsFor } from './handover.ts'
+import { messageRows, type NewMessage, recipientId } from './new-message.ts'
 import type { SpoolParts } from './parts.ts'
-import type { Acceptance, Intake, Original } from './spool.ts'
+import type { Courier, Intake } from './spool.ts'
 
-/** Open an intake; small payloads wait in memory and go with the row, larger ones stream into a blob file. */
-export function openIntake(parts: SpoolParts, wake: () => void): Intake {
-  const { db, blobs, settings } = parts
+/** Open an intake: a small message waits in memory and goes with its row, a larger one streams into a blob file. */
+export function openIntake(parts: SpoolParts, courier: Courier): Intake {
+  const { db, blobs, clock } = parts
   const id = newId()
   const fileKey = newFileKey()
-  const seal = sealer(fileKey)
-  const hash = createHash('sha256')
-  let kept: Buffer[] = []
+  const payload = createPayload(parts, fileKey)
   let size = 0
-  let payloadSize = 0
-  let writer: BlobWriter | undefined
-
-  const store = async (sealed: Buffer[]): Promise<void> => {
-    for (const piece of sealed) {
-      hash.update(piece)
-      payloadSize += piece.length
-    }
-    kept.push(...sealed)
-    if (writer === undefined && payloadSize <= settings['limits.inlineContent']) return
-    writer ??= blobs.write()
-    const pieces = kept
-    kept = []
-    for (const piece of pieces) await writer.write(piece)
-  }
 
   return {
     id,
     write: async (chunk) => {
       size += chunk.length
-      const sealed = seal.push(chunk)
-      if (sealed.length > 0) await store(sealed)
+      await payload.write(chunk)
     },
     commit: async (acceptance) => {
-      await store(seal.end())
-      const blob = writer === undefined ? null : (await writer.finish()).name
-      const content = { inline: blob === null ? Buffer.concat(kept) : null, blob, payloadSize, sha256: hash.digest('hex') }
+      const { content, clear } = await payload.end()
+      const policyRevision = await revisionInForce(db)
+      const berths = berthsFor(courier.berth, id, acceptance)
+      const mail: NewMessage = {
+        ...{ id, kind: 'mail', about: null, size, fileKey, content, policyRevision, steps: null, now: clock(), claimed: berths },
+        ...acceptance,
+      }
       try {
         failpoint('accept.before-commit')
-        const own = { id, kind: 'mail', about: null, size, fileKey, content, policyRevision: await revisionInForce(db), steps: null }
-        await db.write(...messageRows(parts, { ...own, ...acceptance }))
+        await db.write(...messageRows(parts, mail))
       } catch (error) {
+        for (const berth of berths.values()) berth.leave()
         // It may be queued for all that we know; else the sweep finds the blob.
-        if (blob !== null && !(error instanceof OutcomeUnknown)) await blobs.remove(blob).catch(() => undefined)
+        if (content.blob !== null && !(error instanceof OutcomeUnknown)) await blobs.remove(content.blob).catch(() => undefined)
         throw error
       }
       failpoint('accept.committed')
+      for (const [domain, berth] of berths) berth.begin(freshGroup(mail, domain, clear))
       fileKey.fill(0)
-      wake()
+      if (acceptance.envelope.recipients.some(({ address }) => !berths.has(domainOf(address)))) courier.wake()
     },
     abort: async () => {
-      kept = []
       fileKey.fill(0)
-      await writer?.abort()
+      await payload.abort()
     },
   }
 }
+
+/** How a message in the making is kept: `end` says where its payload is, and how delivery reads it. */
+type Payload = {
+  readonly write: (chunk: Buffer) => Promise<void>
+  readonly end: () => Promise<{ readonly content: NewMessage['content']; readonly clear: Clear }>
+  readonly abort: () => Promise<void>
+}
+
+/** Gathers it in memory; beyond `limits.inlineContent` it streams into a blob. */
+function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer): Payload {
+  const gathered = createSpace()
+  let large: { readonly seal: Sealer; readonly writer: BlobWriter } | undefined
+  const hash = createHash('sha256')
+  let written = 0
+
+  const store = async (sealed: Buffer[]): Promise<void> => {
+    for (const piece of sealed) {
+      hash.update(piece)
+      written += piece.length
+      await large?.writer.write(piece)
+    }
+  }
+  return {
+    write: async (chunk) => {
+      if (large !== undefined) return store(large.seal.push(chunk))
+      if (payloadSize(gathered.all().length + chunk.length) <= settings['limits.inlineContent']) return gathered.add(chunk)
+      large = { seal: sealer(fileKey), writer: blobs.write() }
+      await store([...large.seal.push(gathered.all()), ...large.seal.push(chunk)])
+      gathered.empty()
+    },
+    end: async () => {
+      if (large === undefined) {
+        const whole = gathered.all()
+        const inline = Buffer.concat(sealWhole(fileKey, whole))
+        const sha256 = hash.update(inline).digest('hex')
+        return { content: { inline, blob: null, payloadSize: inline.length, sha256 }, clear: clearOf(whole) }
+      }
+      await store(large.seal.end())
+      const { name: blob } = await large.writer.finish()
+      const content = { inline: null, blob, payloadSize: written, sha256: hash.digest('hex') }
+      return { content, clear: clearOfBlob(blobs, blob, fileKey) }
+    },
+    abort: async () => {
+      gathered.empty()
+      await large?.writer.abort()
+    },
+  }
+}
+
+/** Bytes that come in pieces of any size, joined. Its own memory, not the shared pool: it is clear text. */
+function createSpace() {
+  let space = Buffer.alloc(0)
+  let used = 0
+  return {
+    add: (piece: Buffer) => {
+      if (used + piece.length > space.length) {
+        // Doubling keeps a message that comes octet by octet from costing the square of its size.
+        const larger = Buffer.allocUnsafeSlow(Math.max(8192, space.length * 2, used + piece.length))
+        space.copy(larger, 0, 0, used)
+        space = larger
+      }
+      used += piece.copy(space, used)
+    },
+    all: () => space.subarray(0, used),
+    empty: () => {
+      space = Buffer.alloc(0)
+      used = 0
+    },
+  }
+}
+
+/** What delivery would claim, had it to ask the database. */
+function freshGroup(mail: NewMessage, domain: string, clear: Clear): Group {
+  const { id, messageId, headerFrom, size, policyRevision, envelope, now, content } = mail
+  const { reversePath, body, smtpUtf8, ret, envid } = envelope
+  const message: ClaimedMessage = {
+    ...{ id, kind: 'mail', about: undefined, messageId, reversePath, headerFrom, acceptedAt: now, size, policyRevision },
+    envelope: { body, smtpUtf8, ...(ret !== undefined && { ret }), ...(envid !== undefined && { envid }) },
+  }
+  const recipients = envelope.recipients.flatMap(({ address, orcpt, notify, bcc }, index) =>
+    domainOf(address) === domain
+      ? [{ ...untried, id: recipientId(id, index), address, notify, bcc, ...(orcpt !== undefined && { orcpt }) }]
+      : [],
+  )
+  const opened = { kind: 'content', fileKey: Buffer.from(mail.fileKey), payloadSha256: content.sha256, ...clear } as const
+  return { message, domain, recipients, fresh: opened }
+}
+
+const untried = {
+  ...{ frozen: undefined, step: 0, stepSince: undefined, attempts: 0, stepAttempts: 0, fence: 1 },
+  ...{ delayNoticed: false, inDoubt: false, returning: false },
+} as const
 
 /** The policy that a message accepted now is planned by; 0 before there is any. */
 async function revisionInForce(db: Db): Promise<number> {
   const [row] = await db.read<{ revision: number }>(sql`SELECT COALESCE(MAX(revision), 0) AS revision FROM policy_revision`)
   return row?.revision ?? 0
 }
-
-/** The statements that queue a small mail of ours, sealed like any other. */
-export function draftOriginal(parts: SpoolParts, mail: Original): { id: string; statements: Statement[] } {
-  const id = newId()
-  const fileKey = newFileKey()
-  const seal = sealer(fileKey)
-  const payload = Buffer.concat([...seal.push(mail.content), ...seal.end()])
-  const content = { inline: payload, blob: null, payloadSize: payload.length, sha256: createHash('sha256').update(payload).digest('hex') }
-  const client = { address: 'internal', name: parts.settings.hostname, authenticatedAs: null, tls: null }
-  const statements = messageRows(parts, { ...mail, id, size: mail.content.length, fileKey, content, client, policyRevision: 0 })
-  fileKey.fill(0)
-  return { id, statements }
-}
-
-type NewMessage = Omit<Acceptance, 'envelope'> & {
-  readonly envelope: Envelope
-  readonly id: string
-  readonly kind: string
-  readonly about: string | null
-  readonly size: number
-  readonly fileKey: Buffer
-  readonly content: { readonly inline: Buffer | null; readonly blob: string | null; readonly payloadSize: number; readonly sha256: string }
-  /** The one in force at acceptance; 0 for mail of ours. */
-  readonly policyRevision: number
-  /** The frozen plan of a mail of ours; null: routing plans it. */
-  readonly steps: Original['steps'] | null
-}
-
-function messageRows({ keyring, clock }: SpoolParts, mail: NewMessage): Statement[] {
-  const now = clock()
-  const { id, envelope, content } = mail
-  const { epoch, wrap } = keyring.wrap(mail.fileKey)
-  const recipients = envelope.recipients.map((recipient, index) => ({ ...recipient, id: `${id}-${index + 1}` }))
-  const sealed = {
-    id,
-    kind: mail.kind,
-    about: mail.about,
-    messageId: mail.messageId,
-    reversePath: envelope.reversePath,
-    headerFrom: mail.headerFrom,
-    payloadSha256: content.sha256,
-    policyRevision: mail.policyRevision,
-    recipients,
-  }
-  const plan = (recipient: string) => mail.steps && sealFrozen(keyring, recipient, 0, { plan: ownPlan(mail.steps), earlier: [] })
-  return [
-    sql`INSERT INTO message (id, kind, about, message_id, reverse_path, header_from, accepted_at, size, policy_revision, body, smtp_utf8,
-        ret, envid, client, mac, epoch, wrap)
-      VALUES (${id}, ${mail.kind}, ${mail.about}, ${mail.messageId}, ${envelope.reversePath}, ${mail.headerFrom}, ${now}, ${mail.size},
-        ${mail.policyRevision}, ${envelope.body}, ${envelope.smtpUtf8 ? 1 : 0},
-        ${envelope.ret ?? null}, ${envelope.envid ?? null}, ${JSON.stringify(mail.client)}, ${envelopeMac(keyring, sealed)}, ${epoch}, ${wrap})`,
-    sql`INSERT INTO content (message, inline_payload, blob, payload_size, payload_sha256)
-      VALUES (${id}, ${content.inline}, ${content.blob}, ${content.payloadSize}, ${content.sha256})`,
-    ...recipients.map(
-      (
-        recipient,
-      ) => sql`INSERT INTO recipient (id, message, address, domain, orcpt, notify, bcc, state, plan, step, attempts, step_attempts,
-          next_attempt_at, claimed_until, fence, delay_noticed)
-        VALUES (${recipient.id}, ${id}, ${recipient.address}, ${domainOf(recipient.address)}, ${recipient.orcpt ?? null},
-          ${recipient.notify.join(',')}, ${recipient.bcc ? 1 : 0}, 'waiting', ${plan(recipient.id)}, 0, 0, 0, ${now}, 0, 0, 0)`,
-    ),
-    entry(now, {
-      actor: mail.client.authenticatedAs ?? mail.client.address,
-      action: `${mail.kind}.accepted`,
-      object: id,
-      detail: {
-        from: envelope.reversePath,
-        to: recipients.map(({ address }) => address),
-        size: mail.size,
-        about: mail.about,
-        tls: mail.client.tls,
-      },
-    }),
-  ]
-}
-
-const ownPlan = (steps: Original['steps']) => ({ revision: 0, fingerprint: '', rule: { name: 'own mail', line: 0 }, steps, trace: [] })

@@ -4,7 +4,10 @@ import type { Envelope, MessageKind } from '../mail/envelope.ts'
 import type { Step } from '../mail/plan.ts'
 import type { Statement } from '../store/db.ts'
 import { isIntact, openContent } from './content.ts'
-import { draftOriginal, openIntake } from './intake.ts'
+import type { DueGroup } from './due.ts'
+import type { Berths } from './handover.ts'
+import { openIntake } from './intake.ts'
+import { draftOriginal } from './new-message.ts'
 import type { SpoolParts } from './parts.ts'
 import { forgetContent } from './settle.ts'
 
@@ -64,18 +67,21 @@ export type Spool = {
   readonly free: () => Promise<number>
 }
 
-/** Open the spool. `wake` calls are passed to whoever set `onWake`. */
-export function createSpool(parts: SpoolParts): Spool & { readonly onWake: (listener: () => void) => void } {
-  let listener = () => {}
-  const wake = () => listener()
+/** Delivery, as the spool knows it. */
+export type Courier = { readonly wake: () => void; readonly berth: Berths }
+
+/** Open the spool. Until `serve` says who delivers, everything waits in the queue. */
+export function createSpool(parts: SpoolParts): Spool & { readonly serve: (courier: Courier) => void } {
+  let courier: Courier = { wake: () => {}, berth: () => undefined }
+  const current = { wake: () => courier.wake(), berth: (group: DueGroup) => courier.berth(group) }
   return {
-    intake: () => openIntake(parts, wake),
+    intake: () => openIntake(parts, current),
     draft: (mail) => draftOriginal(parts, mail),
-    wake,
-    onWake: (wanted) => {
-      listener = wanted
+    wake: current.wake,
+    serve: (wanted) => {
+      courier = wanted
     },
-    open: async (messageId, fileKey) => (await openContent(parts, messageId, fileKey))?.(),
+    open: async (messageId, fileKey) => (await openContent(parts, messageId, fileKey))?.open(),
     intact: (messageId, payloadSha256) => isIntact(parts, messageId, payloadSha256),
     forget: (messageId) => forgetContent(parts, messageId),
     free: () => parts.blobs.free(),

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { failpoint } from '../ops/failpoint.ts'
 import { SealBroken } from '../seal/payload.ts'
 import type { Deadlines } from './deadlines.ts'
-import { BareLineEnd, dotStuffing } from './dot-stuffing.ts'
+import { BareLineEnd, bareLineEnd, dotStuffing, stuffedWhole } from './dot-stuffing.ts'
 import type { Reply } from './reply.ts'
 import type { Wire } from './wire.ts'
 
@@ -21,7 +21,12 @@ export type Sent =
   | { readonly kind: 'damaged'; readonly row: 'content-damaged' | 'local-fault'; readonly text: string }
 
 /** Dot-stuff and send the content; the wire is unusable afterwards unless the answer is `sent`. Never rejects. */
-export async function sendContent(wire: Wire, open: () => Readable, { block }: Deadlines): Promise<Sent> {
+export async function sendContent(
+  wire: Wire,
+  { open, whole }: { readonly open: () => Readable; readonly whole?: Buffer | undefined },
+  { block }: Deadlines,
+): Promise<Sent> {
+  if (whole !== undefined) return sendWhole(wire, whole, block)
   let stopped: Exclude<Sent, { kind: 'sent' }> | undefined
   try {
     await pipeline(open(), dotStuffing(), async (chunks: AsyncIterable<Buffer>) => {
@@ -39,6 +44,25 @@ export async function sendContent(wire: Wire, open: () => Readable, { block }: D
   // Without its final dot the message was never there (RFC 5321 §4.1.1.4).
   wire.cut()
   return stopped
+}
+
+/** What is in memory leaves in one piece, its final dot with it. */
+async function sendWhole(wire: Wire, whole: Buffer, deadline: number): Promise<Sent> {
+  const stuffed = stuffedWhole(whole)
+  const stopped = stuffed === undefined ? damaged(new BareLineEnd(bareLineEnd)) : whyStop(wire)
+  if (stuffed !== undefined && stopped === undefined) {
+    failpoint('send.content')
+    const { stream } = wire
+    const written = await settledWithin(stream, deadline, (done) => {
+      stream.cork()
+      stream.write(stuffed)
+      stream.write('.\r\n', (error) => error ?? done())
+      stream.uncork()
+    })
+    if (written) return { kind: 'sent' }
+  }
+  wire.cut()
+  return stopped ?? lostBy(wire)
 }
 
 type Stopped = Exclude<Sent, { kind: 'sent' }>

@@ -6,6 +6,8 @@ export class BareLineEnd extends Error {
   override readonly name = 'BareLineEnd'
 }
 
+export const bareLineEnd = 'the content has a bare CR or LF'
+
 const CR = 0x0d
 const LF = 0x0a
 const DOT = 0x2e
@@ -17,7 +19,7 @@ export function dotStuffing(): Transform {
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       const dots = inspect(chunk, before)
-      if (dots === undefined) return done(new BareLineEnd('the content has a bare CR or LF'))
+      if (dots === undefined) return done(new BareLineEnd(bareLineEnd))
       this.push(dots === 0 ? chunk : stuffed(chunk, before, dots))
       before = chunk[chunk.length - 1] ?? before
       done()
@@ -28,6 +30,15 @@ export function dotStuffing(): Transform {
       done()
     },
   })
+}
+
+/** The same for a content that is in memory, in one piece, mostly itself; undefined where a CR or LF stands alone. */
+export function stuffedWhole(content: Buffer): Buffer | undefined {
+  const dots = inspect(content, LF)
+  const last = content.at(-1) ?? LF
+  if (dots === undefined || last === CR) return undefined
+  const whole = dots === 0 ? content : stuffed(content, LF, dots)
+  return last === LF ? whole : Buffer.concat([whole, Buffer.from('\r\n')])
 }
 
 /** How many dots begin a line; undefined when a CR or LF stands alone (a CR at the end is judged with the next chunk). One pass, whatever the content. */

@@ -41,6 +41,7 @@ async function signedShipment(shipment: Shipment, parts: SigningParts): Promise<
     ...shipment,
     size: size + head.bytes.length - head.instead,
     open: () => Readable.from(withHead(head, open), { objectMode: false }),
+    whole: undefined,
   }
 }
 

@@ -22,6 +22,8 @@ export type Content<K extends ChannelNeed['kind']> = {
   readonly envelope: Pick<Envelope, 'ret' | 'envid' | 'body' | 'smtpUtf8'>
   readonly size: number
   readonly open: () => Readable
+  /** What `open` gives, where it is in memory. */
+  readonly whole?: Buffer | undefined
 }
 
 /**
@@ -88,7 +90,7 @@ async function fitted(session: SessionView, content: AnyContent): Promise<Fitted
     return { kind: 'trouble', trouble: troubleOf(session, 'eightbit', text) }
   }
   const { size, open, changed } = mended
-  const seven = { ...content, size, open, envelope: { ...content.envelope, body: '7bit' as const } }
+  const seven = { ...content, size, open, whole: undefined, envelope: { ...content.envelope, body: '7bit' as const } }
   // It has grown.
   const unfit = whatIsMissing(session, seven)
   return unfit ? { kind: 'trouble', trouble: unfit } : { kind: 'fit', content: seven, reencoded: changed }
@@ -255,7 +257,7 @@ async function deliverContent(
   settled: Map<string, Settled>,
 ): Promise<Result> {
   const { host } = session.facts.candidate
-  const sent = await sendContent(session.wire, content.open, deadlines)
+  const sent = await sendContent(session.wire, content, deadlines)
   switch (sent.kind) {
     case 'lost':
       return { settled, trouble: lost(session, sent, 'before the end of the content') }

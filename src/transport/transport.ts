@@ -50,6 +50,8 @@ export type Shipment = {
   /** Bytes, for SIZE=. */
   readonly size: number
   readonly open: () => Readable
+  /** What `open` gives, where it is in memory: whoever replaces the one replaces the other. */
+  readonly whole?: Buffer | undefined
   readonly signal: AbortSignal
   /** Whether it gets our DKIM signature (signing.ts): what we wrote or re-rendered always, the mail of others where the settings say so. */
   readonly sign?: 'always' | 'unless-signed'

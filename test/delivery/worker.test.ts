@@ -8,7 +8,7 @@ import { startWorker } from '../../src/delivery/worker.ts'
 import { defaultSettings } from '../../src/ops/settings.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
 import type { SpoolParts } from '../../src/spool/parts.ts'
-import { createSpool } from '../../src/spool/spool.ts'
+import { type Courier, createSpool } from '../../src/spool/spool.ts'
 import { openBlobs } from '../../src/store/blobs-fs.ts'
 import { sql } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
@@ -43,8 +43,10 @@ async function draftCode(address: string): Promise<void> {
   await parts.db.write(...code.statements)
 }
 
-async function accept(address: string, sender = 's@org.example'): Promise<void> {
-  const intake = createSpool(parts).intake()
+async function accept(address: string, sender = 's@org.example', courier?: Courier): Promise<void> {
+  const spool = createSpool(parts)
+  if (courier !== undefined) spool.serve(courier)
+  const intake = spool.intake()
   await intake.write(Buffer.from('Subject: x\r\n\r\nhello\r\n'))
   await intake.commit({
     envelope: { reversePath: 's@org.example', recipients: [{ address, notify: [], bcc: false }], body: '7bit', smtpUtf8: false },
@@ -175,5 +177,43 @@ test('stopping has an end although an attempt does not hear that it is broken of
   const begun = performance.now()
   await worker.stop(100)
   assert.ok(performance.now() - begun < 80000)
+  await stop()
+})
+
+/** Settled by a worker's look: what waits was seen, and there was nothing. */
+const atRest = () => wait(100)
+
+test('mail is handed over only while its destination has room; then it waits in the queue, and newer mail does not overtake it', async () => {
+  let room = 2
+  const { attempted, until, stop, worker } = await start(
+    (domain) => domain === 'slow.example',
+    () => room,
+  )
+  await atRest()
+  for (let i = 0; i < 4; i++) await accept(`a${i}@slow.example`, undefined, worker)
+  const berthAt = (domain: string) => worker.berth({ message: 'm', domain, sender: 's@org.example' })
+  await until(() => attempted.length >= 2)
+  assert.deepEqual(attempted, ['slow.example', 'slow.example'])
+  room = 3
+  assert.equal(berthAt('slow.example'), undefined, 'two wait already')
+  const other = berthAt('shop.example')
+  assert.ok(other, 'nobody waits for this one')
+  other.leave()
+  await stop()
+})
+
+test('a place that was given back is free again', async () => {
+  const { stop, worker } = await start(
+    () => false,
+    () => 1,
+  )
+  await atRest()
+  const place = { message: 'm', domain: 'lab.example', sender: 's@org.example' }
+  const berth = worker.berth(place)
+  assert.equal(worker.berth(place), undefined)
+  berth?.leave()
+  const again = worker.berth(place)
+  assert.ok(again)
+  again.leave()
   await stop()
 })

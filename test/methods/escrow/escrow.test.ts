@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
@@ -280,8 +280,9 @@ async function has(command: string): Promise<boolean> {
 test('a message whose stored content was altered does not become a letter, and is told from one that cannot be read now', () =>
   withWorld(async (world) => {
     const address = 'max.maier@lab.example'
-    await world.accept(letterFor(address), address)
-    await world.parts.db.write(sql`UPDATE content SET inline_payload = inline_payload || x'00'`)
+    await world.accept(`${letterFor(address)}${'x'.repeat(70)}\r\n`.padEnd(100_000, 'y'), address)
+    const [{ blob }] = (await rows(world, 'content')) as [{ blob: string }]
+    await appendFile(join(world.folder, 'blobs', blob.slice(0, 2), blob), '\0')
     const [answer] = (await world.seal()).values()
     assert.equal(answer?.outcome.kind === 'deferred' && answer.outcome.reason, 'content-damaged')
     assert.deepEqual(await rows(world, 'letter'), [])
