@@ -31,6 +31,8 @@ export type Report = {
   readonly header: Header
   readonly recipients: readonly Reported[]
   readonly redactSubject: boolean
+  /** What the sender may choose, in paragraphs. */
+  readonly choices?: readonly string[]
 }
 
 const actionClass = { failed: '5', delayed: '4', delivered: '2', relayed: '2' } as const
@@ -55,6 +57,7 @@ export async function reportToSender({ settings, clock, spool }: DeliveryParts, 
     ...(message.envelope.envid !== undefined && { envid: message.envelope.envid }),
     header: report.header,
     redactSubject: report.redactSubject,
+    ...(report.choices && { choices: report.choices }),
     recipients: report.recipients.map((one) => ({
       address: one.address,
       ...(one.orcpt !== undefined && { orcpt: one.orcpt }),
@@ -66,7 +69,8 @@ export async function reportToSender({ settings, clock, spool }: DeliveryParts, 
     })),
   })
   const drafted = spool.draft({
-    kind: 'dsn',
+    // What carries a link is wiped off the disk when it has left, as all mail to senders is.
+    kind: report.choices ? 'sender-mail' : 'dsn',
     about: message.id,
     messageId,
     headerFrom: '',

@@ -1,6 +1,8 @@
 /** Records what an attempt came to, with all that follows from it, in one transaction. */
 
+import type { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { MessageKind } from '../mail/envelope.ts'
 import type { MailFacts } from '../mail/facts.ts'
 import type { Header } from '../mail/header.ts'
 import { type Outcome, sentence } from '../mail/outcome.ts'
@@ -16,8 +18,11 @@ import { withoutQuotes } from './quotes.ts'
 import { type Planned, settlementOf } from './settlement.ts'
 import { isDamage } from './walk.ts'
 
-/** What is known of the message: all of its header and facts, or no facts where it could not be read. */
-export type About = { readonly header: Header; readonly facts: MailFacts | undefined }
+/** What is known of the message: all of its header, its facts and a way to open it, or none of both where it could not be read. */
+export type About = { readonly header: Header; readonly facts: MailFacts | undefined; readonly open?: () => Readable }
+
+/** Mail with links, codes or words in it. */
+const carriesSecrets: readonly MessageKind[] = ['notice', 'code', 'sender-mail']
 
 /** Settle these recipients of the group; reports, letters' next states and what methods want written go with it. */
 export async function conclude(
@@ -30,7 +35,7 @@ export async function conclude(
   const { message } = group
   const endings = message.kind === 'notice' || message.kind === 'code' ? ended.map(withoutQuotes) : ended
   const settlements = endings.map((ending) => settlementOf(ending, group, about.facts, parts.clock()))
-  const follow = await followUps(parts, group, endings, settlements, about.header)
+  const follow = await followUps(parts, group, endings, settlements, about)
   const alarms = alarmsOf(group.domain, endings)
 
   const writes = endings.flatMap(({ answer, outcome }) => (outcome.kind === 'delivered' ? (answer?.writes ?? []) : []))
@@ -47,7 +52,7 @@ export async function conclude(
   for (const { action, ...alarm } of alarms) parts.log.warn({ message: message.id, ...alarm }, action)
   await Promise.all(endings.map(({ answer }) => answer?.settled?.()))
   if (!finished || writes.length > 0 || follow.statements.length > 0) parts.spool.wake()
-  if (finished && (message.kind === 'notice' || message.kind === 'code' || writes.length > 0)) await scrub(parts)
+  if (finished && (carriesSecrets.includes(message.kind) || writes.length > 0)) await scrub(parts)
 }
 
 /** The ending of a recipient that walked nowhere: its plan stays as it stands in the database, for it may not be trustworthy. */

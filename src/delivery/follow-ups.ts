@@ -1,12 +1,15 @@
 /** What a settlement sets off: DSNs to the sender, and the next state of the letter whose notice or code this was. */
+import type { Readable } from 'node:stream'
 import type { Header } from '../mail/header.ts'
 import type { Evidence } from '../mail/outcome.ts'
+import { offerToSender } from '../methods/escrow/offer.ts'
 import { codeSettled, noticeSettled } from '../methods/escrow/settled.ts'
 import type { Group } from '../spool/claim.ts'
 import { endOf } from '../spool/schedule.ts'
 import type { Settlement } from '../spool/settle.ts'
 import { type Statement, sql } from '../store/db.ts'
 import { type Reported, reportToSender } from './bounce.ts'
+import type { About } from './conclude.ts'
 import type { DeliveryParts } from './deliver.ts'
 import type { Planned } from './settlement.ts'
 import { type Ending, isDamage } from './walk.ts'
@@ -19,7 +22,7 @@ export async function followUps(
   group: Group,
   ended: readonly Planned[],
   settlements: readonly Settlement[],
-  header: Header,
+  { header, open }: About,
 ): Promise<FollowUps> {
   const endings = ended.filter(({ outcome }) => !isDamage(outcome)) // held: nothing has become of it yet
   const failed = endings.filter(({ outcome, recipient }) => outcome.kind === 'failed' && wants(recipient.notify, 'FAILURE'))
@@ -29,7 +32,7 @@ export async function followUps(
       outcome.kind === 'delivered' && answer?.state === undefined && recipient.notify.includes('SUCCESS') && !passedOn(outcome.evidence),
   )
   const late = endings.filter((ending) => isLate(parts, group, ending))
-  const letters = await letterStatements(parts, group, endings, late)
+  const letters = await letterStatements(parts, group, endings, { late, open })
   const reports = await Promise.all([
     report(parts, group, 'failed', failed, header),
     report(parts, group, 'relayed', succeeded, header),
@@ -95,12 +98,12 @@ async function letterStatements(
   parts: DeliveryParts,
   group: Group,
   endings: readonly Planned[],
-  late: readonly Planned[],
+  { late, open }: { readonly late: readonly Planned[]; readonly open: About['open'] },
 ): Promise<readonly Statement[]> {
   const { message } = group
   const waiting = message.kind === 'notice' ? late[0] : undefined
   if (waiting !== undefined && message.about !== undefined)
-    return reportNotice(parts, message.about, 'delayed', reported(parts, group, waiting))
+    return reportNotice(parts, message.about, 'delayed', { ...reported(parts, group, waiting), ...(open && { notice: open }) })
   const ended = endings.find(({ outcome }) => outcome.kind !== 'deferred')
   if (ended === undefined || message.about === undefined) return []
   const { outcome } = ended
@@ -133,7 +136,7 @@ async function reportNotice(
   parts: DeliveryParts,
   letter: string,
   kind: 'failed' | 'delayed' | 'delivered',
-  { status, text, until }: Pick<Reported, 'status' | 'text' | 'until'>,
+  { status, text, until, notice }: Pick<Reported, 'status' | 'text' | 'until'> & { readonly notice?: () => Readable },
 ): Promise<readonly Statement[]> {
   const { db } = parts.spoolParts
   const [about] = await db.read<{
@@ -151,8 +154,11 @@ async function reportNotice(
   if (about === undefined || about.reverse_path === '') return []
   const notify = about.notify === '' ? [] : about.notify.split(',')
   if (kind === 'delivered' ? !notify.includes('SUCCESS') : !wants(notify, kind === 'failed' ? 'FAILURE' : 'DELAY')) return []
+  // spec transport N2: told with the choices; they are behind a link that only this mail has.
+  const mailbox = about.reverse_path
+  const offer = kind === 'delayed' && notice ? await offerToSender(parts.spoolParts, { letter, notice, mailbox }) : undefined
   const kept = kind === 'delivered' ? `it is kept sealed until ${new Date(about.expires_at).toUTCString()}` : text
-  return reportToSender(parts, {
+  const report = await reportToSender(parts, {
     kind,
     message: {
       id: about.id,
@@ -171,5 +177,14 @@ async function reportNotice(
       },
     ],
     redactSubject: true,
+    ...(offer && { choices: choices(offer.link) }),
   })
+  return [...report, ...(offer?.statements ?? [])]
 }
+
+/** The link on a line of its own. */
+const choices = (link: string): readonly string[] => [
+  'If you would rather not wait, you can give the reader the link to the letter another way, or cancel the letter. Open this page to choose:',
+  link,
+  'The page is for you alone: whoever has its address can cancel the letter, but not read it.',
+]

@@ -44,6 +44,8 @@ export type Dsn = {
   /** Header of the message reported on; its subject is replaced by `...` when `redactSubject`. */
   readonly header: Header
   readonly redactSubject: boolean
+  /** Paragraphs after the first: what the reader of the report may choose. A line that holds a link is left as it is. */
+  readonly choices?: readonly string[]
 }
 
 /**
@@ -99,6 +101,7 @@ function words(dsn: Dsn): string {
   const which = subject === '' ? '' : ` Its subject: ${subject}`
   return [
     `${openings[dsn.kind]} ${whom} ${closings[dsn.kind]}`,
+    ...(dsn.choices ?? []),
     ...dsn.recipients.map((one) => [one.address, ...remarks(dsn.kind, one, others.length > 0)].join('\r\n  ')),
     `${dsn.reportingMta} took the message over on ${new Date(dsn.arrivedAt).toUTCString()} under the number ${dsn.queueId}.${which}`,
   ]

@@ -161,7 +161,14 @@ export const table = {
   'escrow.onClearPath': later('code', kind.oneOf('code', 'second-factor'), 'What a letter needs when its notice travels in clear.'),
   'notice.from': now('letters@<first of organisation.domains, else hostname>', kind.mailbox, 'The address that notices come from.'),
   'notice.subject': now('neutral', kind.oneOf('neutral', 'original'), 'Whether a notice carries the message’s own subject.'),
-  'notice.senderLink': later('digest', kind.oneOf('digest', 'at-once', 'never'), 'When the sender is mailed the status link of a letter.'),
+  'notice.senderLink': {
+    ...now(
+      'digest',
+      kind.oneOf('digest', 'at-once', 'never'),
+      'When the sender is mailed the status link of a letter: digest with the mail that tells of a notice that waits (the daily digest itself and at-once are not available in this version); never.',
+    ),
+    laterValues: ['at-once'],
+  },
   'notice.bounceDomain': later('', kind.optional(kind.domain), 'The domain of the reverse-path of notices.'),
   'reply.domain': later('', kind.optional(kind.domain), 'The domain of reply addresses.'),
 

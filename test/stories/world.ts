@@ -11,7 +11,7 @@ import { freePort } from '../../src/demo/internet.ts'
 import { type Manner, type Partner, type PartnerMail, startPartner } from '../../src/demo/partner.ts'
 import { type Gateway, startGateway } from '../../src/gateway.ts'
 import { methods } from '../../src/methods/index.ts'
-import { systemClock } from '../../src/ops/clock.ts'
+import { type Clock, systemClock } from '../../src/ops/clock.ts'
 import { defaultSettings, pathOf, type Settings } from '../../src/ops/settings.ts'
 import { policyStore } from '../../src/routing/store.ts'
 import { openSigner } from '../../src/seal/signer.ts'
@@ -55,12 +55,16 @@ export type World = {
 }
 
 /** Start a world with these domains (`lab.example` …); its organisation is org.example. */
-export async function startWorld(domains: { readonly [domain: string]: Domain }, overrides: Partial<Settings> = {}): Promise<World> {
+export async function startWorld(
+  domains: { readonly [domain: string]: Domain },
+  overrides: Partial<Settings> = {},
+  clock: Clock = systemClock,
+): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'letterlock-story-'))
   const { settings, dns, partners, own, certificates } = await startPeers(folder, domains, overrides)
   const log = pino({ level: process.env.STORY_LOG ?? 'silent' })
   const db = await openDatabase(settings)
-  let gateway = await startGateway(settings, { log })
+  let gateway = await startGateway(settings, { log, clock })
   return {
     settings,
     db,
@@ -91,7 +95,7 @@ export async function startWorld(domains: { readonly [domain: string]: Domain },
     },
     restart: async () => {
       await gateway.stop(1000)
-      gateway = await startGateway(settings, { log })
+      gateway = await startGateway(settings, { log, clock })
     },
     close: async () => {
       await gateway.stop(1000)

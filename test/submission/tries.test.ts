@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createTries } from '../../src/submission/tries.ts'
-import { createTurnstile } from '../../src/submission/turnstile.ts'
 
 test('so many failures are allowed within the window, and later again', () => {
   let now = 1_000_000
@@ -33,34 +32,4 @@ test('it forgets the longest untouched key rather than grow', () => {
   const tries = createTries({ clock: () => 0, most: 1, window: 1000, keys: 2 })
   for (const key of ['a', 'b', 'c']) tries.begin(key)?.(true)
   assert.deepEqual([tries.failures('a'), tries.failures('b'), tries.failures('c')], [0, 1, 1])
-})
-
-test('a turnstile lets so many through at once, so many wait, and turns the rest away', async () => {
-  const turnstile = createTurnstile({ atOnce: 2, waiting: 1 })
-  const open: (() => void)[] = []
-  let running = 0
-  let highest = 0
-  const work = () => {
-    running += 1
-    highest = Math.max(highest, running)
-    return new Promise<string>((done) =>
-      open.push(() => {
-        running -= 1
-        done('done')
-      }),
-    )
-  }
-  const all = [turnstile(work), turnstile(work), turnstile(work), turnstile(work)]
-  assert.equal(await all[3], undefined)
-  while (open.length > 0 || running > 0) {
-    open.shift()?.()
-    await new Promise(setImmediate)
-  }
-  assert.deepEqual(await Promise.all(all), ['done', 'done', 'done', undefined])
-  assert.equal(highest, 2)
-  const fails = turnstile(() => Promise.reject(new Error('no')))
-  await assert.rejects(fails)
-  const later = turnstile(work)
-  open.shift()?.()
-  assert.equal(await later, 'done')
 })

@@ -1,13 +1,14 @@
 /** Lists the attachments of a message as it streams by: names and sizes, within limits, without keeping the content. */
 import type { Readable } from 'node:stream'
+import { createBoundaries } from '../../mail/boundaries.ts'
 import { contentType, parseContentType, transferEncoding } from '../../mail/content-type.ts'
 import { decodeWords, field, type Header, parseHeader } from '../../mail/header.ts'
 
 /** `size` is in bytes once decoded. */
 export type Attachment = { readonly name: string; readonly size: number }
 
-/** Nested multiparts, parts in all, bytes of one part's header. Beyond them the list is unknown (spec/reliability.md, "MIME bombs"). */
-const limits = { depth: 32, parts: 1000, header: 256 * 1024, line: 64 * 1024 }
+/** Nested multiparts, parts in all, bytes of all headers together. Beyond them the list is unknown (spec/reliability.md, "MIME bombs"). */
+const limits = { depth: 32, parts: 1000, headers: 1024 * 1024, line: 64 * 1024 }
 const lf = 0x0a
 
 /** Read the message to its end. Undefined when it is beyond the limits: it can still be delivered, only the list is not known. */
@@ -35,10 +36,10 @@ export async function listAttachments(content: Readable): Promise<Attachment[] |
 type Part = { readonly header: Header; readonly encoding: string; octets: number; last: number }
 
 function scanner() {
-  const boundaries: string[] = []
+  const boundaries = createBoundaries()
   const found: Attachment[] = []
   let header: Buffer[] | undefined = [] // undefined: in a body
-  let headerSize = 0
+  let headers = 0
   let part: Part | undefined
   let parts = 1
   let beyond = false
@@ -60,41 +61,35 @@ function scanner() {
       part = { header: fields, encoding: transferEncoding(fields), octets: 0, last: 0 }
       return
     }
-    boundaries.push(parameters.boundary)
-    if (boundaries.length > limits.depth) beyond = true
+    if (boundaries.enter(parameters.boundary) > limits.depth) beyond = true
   }
 
-  const boundary = (line: string) => {
-    const text = line.trimEnd()
-    // RFC 2046 §5.1.2: an outer boundary also ends what is inside.
-    for (let depth = boundaries.length - 1; depth >= 0; depth--) {
-      const name = `--${boundaries[depth]}`
-      if (text !== name && text !== `${name}--`) continue
-      finishPart()
-      boundaries.length = text === name ? depth + 1 : depth
-      if (text === name) {
-        header = []
-        headerSize = 0
-        parts += 1
-        if (parts > limits.parts) beyond = true
-      }
-      return true
-    }
-    return false
+  const boundary = (line: Buffer): boolean => {
+    const ended = boundaries.find(line)
+    if (ended === 'none') return false
+    finishPart()
+    boundaries.leave(ended)
+    if (ended.closing) return true
+    header = []
+    parts += 1
+    if (parts > limits.parts) beyond = true
+    return true
   }
 
   return {
     beyond: () => beyond,
     line: (block: Buffer, from: number, to: number) => {
       if (beyond || from === to) return
-      // RFC 2046 §5.1.1: a boundary has at most 70 characters; white space may follow.
-      if (block[from] === 0x2d && block[from + 1] === 0x2d && to - from < 998 && boundary(block.toString('latin1', from, to))) return
+      if (block[from] === 0x2d && boundary(block.subarray(from, to))) return
       if (header === undefined) {
         if (part !== undefined) count(part, block, from, to)
         return
       }
-      headerSize += to - from
-      if (headerSize > limits.header) beyond = true
+      headers += to - from
+      if (headers > limits.headers) {
+        beyond = true
+        return
+      }
       if (block[from] === lf || (block[from] === 0x0d && block[from + 1] === lf)) startBody()
       else header.push(Buffer.from(block.subarray(from, to)))
     },

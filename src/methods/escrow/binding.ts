@@ -1,8 +1,11 @@
 /** What makes a letter this letter: everything that must not change, signed, and the salt's wrap bound to it. */
 import type { Keyring } from '../../seal/keyring.ts'
+import type { LinkKind } from './secret.ts'
 
-/** The proof a reader must give. */
-export const proofs = ['link', 'code', 'second-factor'] as const
+/** The proofs that a rule may ask of a reader. */
+export const ruleProofs = ['link', 'code', 'second-factor'] as const
+/** `passphrase`: the link and four words that the sender tells; no code, for none could arrive. Only the sender's press makes it so. */
+const proofs = [...ruleProofs, 'passphrase'] as const
 export type Proof = (typeof proofs)[number]
 
 /** A proof that we do not know asks for the most. */
@@ -36,16 +39,24 @@ export type Binding = {
 
 /** A header of the letter with what stands beside it. */
 export type BoundHeader = {
-  readonly kind: string
+  readonly kind: LinkKind
   readonly lookup: string
   readonly header: Buffer
   readonly saltWrap: Buffer
   readonly meta: Buffer
 }
 
-/** Additional data of the salt's wrap: a salt moved to another letter, mailbox, proof, expiry or payload does not open. */
-export const saltBinding = ({ letter, message, address, proof, expiresAt, payloadSha256 }: Binding): Buffer =>
-  joined('letterlock salt v1', letter, message, address, proof, String(expiresAt), payloadSha256)
+/** Additional data of the salt's wrap: a salt moved to another letter, mailbox, proof, expiry, payload or kind of link does not open. */
+export const saltBinding = ({ letter, message, address, proof, expiresAt, payloadSha256 }: Binding, kind: LinkKind = 'link'): Buffer =>
+  joined(
+    kind === 'link' ? 'letterlock salt v1' : 'letterlock sender salt v1',
+    letter,
+    message,
+    address,
+    proof,
+    String(expiresAt),
+    payloadSha256,
+  )
 
 /** Additional data of the sealed subject and attachment names. */
 export const metaBinding = (letter: string): Buffer => joined('letterlock meta v1', letter)

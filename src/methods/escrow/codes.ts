@@ -20,8 +20,10 @@ import {
   triesPerSession,
   works,
 } from './code.ts'
+import { openWithPhrase } from './header.ts'
 import type { Letter } from './letter.ts'
 import { composeCode } from './notice.ts'
+import { readPhrase } from './passphrase.ts'
 import { newWords } from './words.ts'
 
 export type CodeParts = {
@@ -127,9 +129,10 @@ export const noticeLetter = ({ binding, languages }: Letter) => ({
   ...{ messageId: binding.shown.messageId, references: binding.shown.references, languages },
 })
 
+/** `fileKey`: where the words themselves opened the letter. */
 export type Tried =
-  | { readonly kind: 'right'; readonly statements: readonly Statement[] }
-  | { readonly kind: 'empty' | 'no-tries' | 'spent' }
+  | { readonly kind: 'right'; readonly statements: readonly Statement[]; readonly fileKey?: Buffer }
+  | { readonly kind: 'empty' | 'no-tries' | 'spent' | 'busy' }
   | { readonly kind: 'wrong'; readonly triesLeft: number }
 
 /** Try what was typed. The try is counted before it is looked at, and taken back when it was right: requests at once gain nothing. */
@@ -142,7 +145,7 @@ export async function tryCode(
   const typed = readCode(input)
   if (typed.kind === 'none') return { kind: 'empty' }
   const id = newId(clock())
-  const barred = await charge(parts, letter, { id, session, client, typed })
+  const barred = await charge(parts, letter, { id, session, client, most: typed.kind === 'short' ? triesPerDay : noMost })
   if (barred !== undefined) return { kind: barred }
   const found = await matching(parts, letter, typed)
   if (found !== undefined) {
@@ -163,22 +166,52 @@ export async function tryCode(
   return { kind: 'wrong', triesLeft: Math.max(0, triesPerSession - tries.session) }
 }
 
+/** Try the words of a passphrase, within the same limits; `secret` is the link's. */
+export async function tryPhrase(
+  parts: Pick<CodeParts, 'db' | 'clock' | 'keyring'>,
+  letter: Letter,
+  {
+    session,
+    input,
+    client,
+    secret,
+  }: { readonly session: string; readonly input: string; readonly client: string; readonly secret: Buffer },
+): Promise<Tried> {
+  const { db, clock, keyring } = parts
+  const phrase = readPhrase(input)
+  if (phrase === undefined) return { kind: 'empty' }
+  const id = newId(clock())
+  if ((await charge(parts, letter, { id, session, client, most: noMost })) !== undefined) return { kind: 'no-tries' }
+  const takenBack = sql`DELETE FROM code_try WHERE id = ${id}`
+  const fileKey = await openWithPhrase(keyring, letter, secret, phrase)
+  if (fileKey === 'busy') {
+    await db.write(takenBack)
+    return { kind: 'busy' }
+  }
+  if (fileKey !== undefined) return { kind: 'right', fileKey, statements: [takenBack] }
+  await db.write(entry(clock(), { actor: 'portal', action: 'letter.phrase-wrong', object: idOf(letter), detail: { client } }))
+  return { kind: 'wrong', triesLeft: await triesLeft(parts, session) }
+}
+
 /** How many tries this browser session still has. */
 export async function triesLeft({ db }: { readonly db: Db }, session: string): Promise<number> {
   const [row] = await db.read<{ tries: number }>(sql`SELECT COUNT(*) AS tries FROM code_try WHERE session = ${session}`)
   return Math.max(0, triesPerSession - Number(row?.tries ?? 0))
 }
 
+/** What nobody guesses is not barred by others' tries: nobody is locked out of a letter. */
+const noMost = Number.MAX_SAFE_INTEGER
+
+/** Counts a try before it is looked at; why there is none left. `most`: tries a day over all sessions of the letter. */
 async function charge(
-  parts: CodeParts,
+  parts: Pick<CodeParts, 'db' | 'clock'>,
   letter: Letter,
-  { id, session, client, typed }: { readonly id: string; readonly session: string; readonly client: string; readonly typed: CodeInput },
+  { id, session, client, most }: { readonly id: string; readonly session: string; readonly client: string; readonly most: number },
 ): Promise<'no-tries' | 'spent' | undefined> {
   const now = parts.clock()
   const before = await countTries(parts, letter, session, client)
   if (before.session >= triesPerSession || before.client >= triesPerClient) return 'no-tries'
-  if (typed.kind === 'short' && before.letter >= triesPerDay) return 'spent'
-  const most = typed.kind === 'short' ? triesPerDay : Number.MAX_SAFE_INTEGER
+  if (before.letter >= most) return 'spent'
   try {
     await parts.db.write(
       expecting(
@@ -247,7 +280,7 @@ const unchanged = (letter: Letter, { recent, since }: Situation): Statement =>
   )
 
 async function countTries(
-  { db, clock }: CodeParts,
+  { db, clock }: Pick<CodeParts, 'db' | 'clock'>,
   letter: Letter,
   session: string,
   client: string,

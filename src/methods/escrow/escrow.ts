@@ -9,9 +9,10 @@ import { failpoint } from '../../ops/failpoint.ts'
 import { duration } from '../../ops/settings-kinds.ts'
 import { type Answer, type Attempt, type AttemptRecipient, contentFault, type MethodKind, type Parts } from '../method.ts'
 import { listAttachments } from './attachments.ts'
-import { type Proof, proofNamed, proofs } from './binding.ts'
+import { type Proof, proofNamed, ruleProofs } from './binding.ts'
+import type { Meta } from './header.ts'
 import { attackSign, labelFor } from './label.ts'
-import { type Meta, sealLetter } from './letter.ts'
+import { sealLetter } from './letter.ts'
 import { composeNotice } from './notice.ts'
 import { type LanguageName, languageNamed, languageNames, longDate } from './notice-text.ts'
 
@@ -28,14 +29,14 @@ const expires = z.union([z.string(), z.number().int()]).transform((value, contex
 
 /** `expires` in milliseconds. What is not given here comes from the settings `escrow.*` and `notice.*`. */
 export type EscrowOptions = {
-  readonly proof?: Proof | undefined
+  readonly proof?: (typeof ruleProofs)[number] | undefined
   readonly expires?: number | undefined
   readonly subject?: 'neutral' | 'original' | undefined
   readonly languages?: readonly LanguageName[] | undefined
 }
 
 const options: z.ZodType<EscrowOptions> = z.strictObject({
-  proof: z.enum(proofs).optional(),
+  proof: z.enum(ruleProofs).optional(),
   expires: expires.optional(),
   subject: z.enum(['neutral', 'original']).optional(),
   languages: z

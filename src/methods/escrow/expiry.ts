@@ -13,7 +13,7 @@ export type ExpiryParts = { readonly db: Db; readonly keyring: Keyring; readonly
 /** What is shown of a letter that ended. */
 export type Ended = { readonly kind: 'expired' | 'recalled' | 'superseded'; readonly outside: LetterOutside }
 
-type DueRow = { id: string; recipient: string; address: string; read_at: number | null; lookup: string | null }
+type DueRow = { id: string; recipient: string; address: string; read_at: number | null }
 const tombstoneLife = 7 * day
 
 /**
@@ -24,10 +24,9 @@ export async function expireLetters(parts: ExpiryParts): Promise<number> {
   const { db, clock } = parts
   let ended = 0
   for (;;) {
-    const due = await db.read<DueRow>(sql`SELECT letter.id, letter.recipient, letter.address, letter.read_at, letter_header.lookup
-      FROM letter LEFT JOIN letter_header ON letter_header.letter = letter.id
-      WHERE letter.ended_at IS NULL AND letter.expires_at <= ${clock()}
-        AND (letter.state <> 'waiting' OR letter.expires_at <= ${clock() - day}) LIMIT 100`)
+    const due = await db.read<DueRow>(sql`SELECT id, recipient, address, read_at FROM letter
+      WHERE ended_at IS NULL AND expires_at <= ${clock()}
+        AND (state <> 'waiting' OR expires_at <= ${clock() - day}) LIMIT 100`)
     if (due.length === 0) break
     for (const letter of due) ended += await expireOne(parts, letter)
   }
@@ -37,17 +36,11 @@ export async function expireLetters(parts: ExpiryParts): Promise<number> {
   return ended
 }
 
-async function expireOne(parts: ExpiryParts, { id, recipient, address, read_at: readAt, lookup }: DueRow): Promise<number> {
+async function expireOne(parts: ExpiryParts, { id, recipient, address, read_at: readAt }: DueRow): Promise<number> {
   const now = parts.clock()
-  const found = lookup === null ? undefined : await readLetter(parts, lookup)
-  const tombstone =
-    found?.kind === 'letter' ? [bury(parts, lookup ?? '', { kind: 'expired', outside: { ...found.letter.outside, state: 'expired' } })] : []
   try {
     await parts.db.write(
-      expecting(1, sql`UPDATE letter SET state = 'expired', ended_at = ${now} WHERE id = ${id} AND ended_at IS NULL`),
-      sql`UPDATE recipient SET state = 'letter-expired' WHERE id = ${recipient} AND state LIKE 'letter-%'`,
-      ...destroyKeys(id),
-      ...tombstone,
+      ...(await ending(parts, { id, recipient }, 'expired')),
       entry(now, { actor: 'system', action: 'letter.expired', object: id, detail: { to: address, read: readAt !== null } }),
     )
     return 1
@@ -57,14 +50,37 @@ async function expireOne(parts: ExpiryParts, { id, recipient, address, read_at: 
   }
 }
 
+/**
+ * The statements that end a letter: fenced, so that it ends but once. Its headers go, and each of its links says for a while what became of it.
+ * `keep`: the session in which it is ended, which is to say so.
+ */
+export async function ending(
+  parts: Omit<ExpiryParts, 'spool'>,
+  { id, recipient }: { readonly id: string; readonly recipient: string },
+  kind: 'expired' | 'recalled',
+  keep = '',
+): Promise<Statement[]> {
+  const headers = await parts.db.read<{ kind: string; lookup: string }>(sql`SELECT kind, lookup FROM letter_header WHERE letter = ${id}`)
+  const link = headers.find((header) => header.kind === 'link')
+  const found = link && (await readLetter(parts, link.lookup))
+  const outside = found?.kind === 'letter' ? { ...found.letter.outside, state: kind } : undefined
+  return [
+    expecting(1, sql`UPDATE letter SET state = ${kind}, ended_at = ${parts.clock()} WHERE id = ${id} AND ended_at IS NULL`),
+    sql`UPDATE recipient SET state = ${`letter-${kind}`} WHERE id = ${recipient} AND state LIKE 'letter-%'`,
+    ...destroyKeys(id, keep),
+    ...(outside ? headers.map(({ lookup }) => bury(parts, lookup, { kind, outside })) : []),
+  ]
+}
+
 /** Everything with which the letter could be opened. */
-const destroyKeys = (letter: string): Statement[] => [
+export const destroyKeys = (letter: string, keep: string): Statement[] => [
   sql`DELETE FROM letter_header WHERE letter = ${letter}`,
-  sql`DELETE FROM portal_session WHERE letter = ${letter}`,
+  sql`DELETE FROM portal_session WHERE letter = ${letter} AND id <> ${keep}`,
   sql`DELETE FROM code WHERE letter = ${letter}`,
 ]
 
-function bury({ keyring, clock }: ExpiryParts, lookup: string, ended: Ended): Statement {
+/** What a link says for seven days after it has ended. */
+export function bury({ keyring, clock }: Pick<ExpiryParts, 'keyring' | 'clock'>, lookup: string, ended: Ended): Statement {
   const shown = JSON.stringify(ended)
   const endsAt = clock() + tombstoneLife
   const { id } = ended.outside

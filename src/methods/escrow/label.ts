@@ -7,8 +7,9 @@
  * - broken-tls:   TLS is offered but does not work; notice and code may travel in clear.
  * - unproven-tls: the mail path is encrypted, but to whom was not proven (certificate), or not as well as the rule asks.
  * - no-key:       the rule asks for a key or certificate of the recipient, and none is known.
+ * - handed-over:  whatever it was, the notice could not be delivered, and the sender gave the reader link and words.
  */
-export const letterLabels = ['by-rule', 'too-large', 'clear-path', 'broken-tls', 'unproven-tls', 'no-key'] as const
+export const letterLabels = ['by-rule', 'too-large', 'clear-path', 'broken-tls', 'unproven-tls', 'no-key', 'handed-over'] as const
 export type LetterLabel = (typeof letterLabels)[number]
 
 type Earlier = readonly { readonly method: string; readonly reason: string }[]

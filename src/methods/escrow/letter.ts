@@ -1,20 +1,14 @@
 /** A letter's rows: sealed for one recipient over the message's file key, and read back only when nothing in them was changed. */
-import { randomBytes } from 'node:crypto'
 import { entry } from '../../audit/audit.ts'
 import { maskAddress } from '../../mail/address.ts'
 import { newId, newReference } from '../../mail/id.ts'
-import { header as ageHeader, openHeader, x25519Identity } from '../../seal/age.ts'
-import { openBox, sealBox } from '../../seal/box.ts'
 import type { Keyring } from '../../seal/keyring.ts'
 import { type Db, type Statement, sql } from '../../store/db.ts'
-import type { Attachment } from './attachments.ts'
-import { type Binding, type BoundHeader, metaBinding, type Proof, proofNamed, saltBinding, signLetter, verifyLetter } from './binding.ts'
+import { type Binding, type BoundHeader, type Proof, proofNamed, signLetter, verifyLetter } from './binding.ts'
+import { insertHeader, type Meta, sealHeader } from './header.ts'
 import { type LetterLabel, labelShown } from './label.ts'
 import { type LanguageName, languageNamed } from './notice-text.ts'
-import { decodeSecret, linkIdentity, lookupOf, metaKey, newSecret } from './secret.ts'
-
-/** Sealed beside the header. `attachments` is null when the message's structure was beyond the limits. */
-export type Meta = { readonly subject: string; readonly attachments: readonly Attachment[] | null }
+import { type LinkKind, newSecret } from './secret.ts'
 
 /** What pages may show before the code. */
 export type LetterOutside = {
@@ -28,8 +22,12 @@ export type LetterOutside = {
   readonly state: LetterState
   /** Why it is a letter. */
   readonly label: LetterLabel
+  /** What is asked for besides the link. */
+  readonly asks: Proof
   readonly language?: LanguageName
 }
+
+export { openLetter, openMeta } from './header.ts'
 
 export const openStates = ['waiting', 'notified', 'read'] as const
 export type LetterState = (typeof openStates)[number] | 'expired' | 'recalled' | 'superseded'
@@ -44,6 +42,8 @@ export type Letter = {
   readonly size: number
   /** What the reader needs: a `link` whose notice did not go over a verified channel is raised to a code (spec N1). */
   readonly proof: Proof
+  /** Milliseconds since 1970; null: not yet. */
+  readonly times: { readonly notifiedAt: number | null; readonly readAt: number | null }
 }
 
 /** Seal one letter: its statements, and the link's secret, which exists nowhere else. `fileKey` is the message's own: nothing is re-encrypted. */
@@ -56,24 +56,9 @@ export function sealLetter(
   const reference = newReference()
   const binding: Binding = { ...letter, letter: newId(letter.shown.createdAt), shown: { ...letter.shown, reference } }
   const secret = newSecret()
-  const header = sealHeader(keyring, fileKey, binding, secret, meta)
+  const header = sealHeader(keyring, fileKey, binding, { kind: 'link', secret, meta })
   const signature = signLetter(keyring, binding, header)
   return { id: binding.letter, reference, secret, statements: letterRows(binding, header, signature) }
-}
-
-function sealHeader(keyring: Keyring, fileKey: Buffer, binding: Binding, secret: string, meta: Meta): BoundHeader {
-  const bytes = decodeSecret(secret) ?? Buffer.alloc(0)
-  const salt = randomBytes(32)
-  const identity = x25519Identity(linkIdentity(bytes, salt))
-  const header = {
-    kind: 'link',
-    lookup: lookupOf(bytes),
-    header: ageHeader(fileKey, identity.publicKey),
-    saltWrap: keyring.sealSalt(salt, saltBinding(binding)),
-    meta: sealBox(metaKey(fileKey), Buffer.from(JSON.stringify(meta)), metaBinding(binding.letter)),
-  }
-  for (const key of [bytes, salt, identity.secret]) key.fill(0)
-  return header
 }
 
 function letterRows(binding: Binding, header: BoundHeader, signature: Buffer): Statement[] {
@@ -83,8 +68,7 @@ function letterRows(binding: Binding, header: BoundHeader, signature: Buffer): S
         label, language, created_at, expires_at, state)
       VALUES (${letter}, ${shown.reference}, ${message}, ${recipient}, ${address}, ${shown.senderAddress}, ${shown.senderName},
         ${shown.messageId}, ${shown.references}, ${proof}, ${shown.label}, ${shown.language}, ${shown.createdAt}, ${expiresAt}, 'waiting')`,
-    sql`INSERT INTO letter_header (letter, kind, header, lookup, salt_wrap, meta, signature)
-      VALUES (${letter}, ${header.kind}, ${header.header}, ${header.lookup}, ${header.saltWrap}, ${header.meta}, ${signature})`,
+    insertHeader(letter, header, signature),
     entry(shown.createdAt, {
       actor: 'delivery',
       action: 'letter.sealed',
@@ -111,9 +95,10 @@ export type LetterRow = {
   expires_at: number
   state: string
   notice_assurance: string | null
+  notified_at: number | null
+  read_at: number | null
 }
 type HeaderRow = {
-  kind: string
   lookup: string
   header: Buffer
   salt_wrap: Buffer
@@ -130,16 +115,20 @@ export type LetterFound =
   | { readonly kind: 'none' }
 
 /** Look a letter up and check its signature. A look-up that finds nothing checks one too, so that both take the same time. */
-export async function readLetter({ db, keyring }: { readonly db: Db; readonly keyring: Keyring }, lookup: string): Promise<LetterFound> {
+export async function readLetter(
+  { db, keyring }: { readonly db: Db; readonly keyring: Keyring },
+  lookup: string,
+  kind: LinkKind = 'link',
+): Promise<LetterFound> {
   const [row] = await db.read<LetterRow & HeaderRow>(sql`
-    SELECT letter.*, letter_header.kind, letter_header.lookup, letter_header.header, letter_header.salt_wrap, letter_header.meta,
+    SELECT letter.*, letter_header.lookup, letter_header.header, letter_header.salt_wrap, letter_header.meta,
       letter_header.signature, content.payload_sha256, message.size
     FROM letter_header JOIN letter ON letter.id = letter_header.letter
       LEFT JOIN content ON content.message = letter.message LEFT JOIN message ON message.id = letter.message
-    WHERE letter_header.lookup = ${lookup}`)
+    WHERE letter_header.lookup = ${lookup} AND letter_header.kind = ${kind}`)
   const seen = row ?? nobody
   const binding = bindingOf(seen, seen.payload_sha256 ?? '')
-  const header = { kind: seen.kind, lookup: seen.lookup, header: seen.header, saltWrap: seen.salt_wrap, meta: seen.meta }
+  const header = { kind, lookup: seen.lookup, header: seen.header, saltWrap: seen.salt_wrap, meta: seen.meta }
   const sound = verifyLetter(keyring, binding, header, seen.signature)
   if (row === undefined) return { kind: 'none' }
   if (!sound || !isOpen(row.state)) return { kind: 'altered', id: row.id }
@@ -147,14 +136,8 @@ export async function readLetter({ db, keyring }: { readonly db: Db; readonly ke
 }
 
 function letterOf(row: LetterRow & HeaderRow, binding: Binding, header: BoundHeader, state: LetterState): Letter {
-  return {
-    binding,
-    header,
-    outside: outsideOf(row, state),
-    languages: languagesOf(row.language),
-    size: row.size ?? 0,
-    proof: binding.proof === 'link' && !provenChannel(row.notice_assurance) ? 'code' : binding.proof,
-  }
+  const outside = outsideOf(row, state)
+  return { binding, header, outside, languages: languagesOf(row.language), size: row.size ?? 0, proof: outside.asks, times: timesOf(row) }
 }
 
 /** What may be shown of a letter's row. */
@@ -170,26 +153,12 @@ export function outsideOf(row: LetterRow, state: LetterState): LetterOutside {
     expiresAt: row.expires_at,
     state,
     label: labelShown(row.label, row.notice_assurance),
+    asks: row.proof === 'link' && !provenChannel(row.notice_assurance) ? 'code' : proofNamed(row.proof),
     ...(language !== undefined && { language }),
   }
 }
 
-/** The file key: it takes the link's secret and the salt, which only this server unwraps and only for this letter as it was sealed. */
-export function openLetter(keyring: Keyring, { binding, header }: Letter, secret: Buffer): Buffer | undefined {
-  const salt = keyring.openSalt(header.saltWrap, saltBinding(binding))
-  if (salt === undefined) return undefined
-  const identity = linkIdentity(secret, salt)
-  const fileKey = openHeader(header.header, identity)
-  salt.fill(0)
-  identity.fill(0)
-  return fileKey
-}
-
-/** Subject and attachments; undefined when they were changed. */
-export function openMeta({ binding, header }: Letter, fileKey: Buffer): Meta | undefined {
-  const clear = openBox(metaKey(fileKey), header.meta, metaBinding(binding.letter))
-  return clear && (JSON.parse(clear.toString()) as Meta)
-}
+const timesOf = ({ notified_at, read_at }: LetterRow): Letter['times'] => ({ notifiedAt: notified_at, readAt: read_at })
 
 const isOpen = (state: string): state is (typeof openStates)[number] => openStates.some((one) => one === state)
 
@@ -235,7 +204,8 @@ const nobody: LetterRow & HeaderRow = {
   expires_at: 0,
   state: '',
   notice_assurance: null,
-  kind: 'link',
+  notified_at: null,
+  read_at: null,
   lookup: '',
   header: Buffer.alloc(168),
   salt_wrap: Buffer.alloc(60),

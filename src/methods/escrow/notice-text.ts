@@ -26,6 +26,16 @@ export type CodeWords = {
   readonly reference: string
 }
 
+/** What the mail tells with which a sender hands a letter over. */
+export type HandOverWords = {
+  readonly address: string
+  readonly reference: string
+  readonly link: string
+  /** The four words. */
+  readonly words: string
+  readonly expiresAt: number
+}
+
 export type Language = {
   readonly noticeSubject: (organisation: string) => string
   readonly notice: (words: NoticeWords) => readonly Paragraph[]
@@ -38,11 +48,18 @@ export type Language = {
     readonly subject: string
     readonly text: readonly Paragraph[]
   }
+  readonly handOver: (words: HandOverWords) => { readonly subject: string; readonly text: readonly Paragraph[] }
 }
 
 /** `21 December 2026`, by the server's time zone. */
-export const longDate = (language: LanguageName, at: number): string =>
-  new Intl.DateTimeFormat(language === 'en' ? 'en-GB' : language, { dateStyle: 'long' }).format(at)
+export function longDate(language: LanguageName, at: number): string {
+  // Making one takes longer than all the rest of a notice's text.
+  const format = dateFormats.get(language) ?? new Intl.DateTimeFormat(language === 'en' ? 'en-GB' : language, { dateStyle: 'long' })
+  dateFormats.set(language, format)
+  return format.format(at)
+}
+
+const dateFormats = new Map<LanguageName, Intl.DateTimeFormat>()
 
 const until = {
   en: (at: number) => `You can read it until ${longDate('en', at)}, as often as you like.`,
@@ -92,6 +109,21 @@ const en: Language = {
       },
     ],
   }),
+  handOver: ({ address, reference, link, words, expiresAt }) => ({
+    subject: `Your letter ${reference}: link and words for its reader`,
+    text: [
+      {
+        text: `You want to hand your letter to ${address} over yourself. The notice that waited was taken back. The reader needs two things, and each should go another way.`,
+      },
+      { line: 'First, this link, by any message that reaches them:' },
+      { link },
+      { line: 'Second, these four words, by telephone or face to face:' },
+      { line: words },
+      {
+        text: `Whoever has both can read the letter, so never put them into one message. No code is asked for. The letter can be read until ${longDate('en', expiresAt)}. We keep no copy of the link or of the words: when they are lost, open the page of your letter again and press the same button.`,
+      },
+    ],
+  }),
 }
 
 const de: Language = {
@@ -130,6 +162,21 @@ const de: Language = {
       },
       {
         text: `Es wurde nichts davon gezeigt und nichts geändert: Der Brief liegt weiter bereit bis zum ${end}. Bitte prüfen Sie die Adresse und schreiben Sie, wenn sie falsch ist, noch einmal an die richtige.`,
+      },
+    ],
+  }),
+  handOver: ({ address, reference, link, words, expiresAt }) => ({
+    subject: `Ihr Brief ${reference}: Link und Wörter für den Leser`,
+    text: [
+      {
+        text: `Sie möchten Ihren Brief an ${address} selbst übergeben. Die wartende Benachrichtigung wurde zurückgenommen. Der Leser braucht zweierlei, und jedes sollte einen anderen Weg nehmen.`,
+      },
+      { line: 'Erstens diesen Link, mit irgendeiner Nachricht, die ankommt:' },
+      { link },
+      { line: 'Zweitens diese vier Wörter, am Telefon oder persönlich:' },
+      { line: words },
+      {
+        text: `Wer beides hat, kann den Brief lesen; schicken Sie es deshalb nie in einer Nachricht. Ein Code wird nicht verlangt. Der Brief kann bis zum ${longDate('de', expiresAt)} gelesen werden. Wir behalten weder Link noch Wörter: Sind sie verloren, öffnen Sie die Seite Ihres Briefes noch einmal und drücken denselben Knopf.`,
       },
     ],
   }),

@@ -104,6 +104,29 @@ export async function composeNotMe({ settings, clock }: MailParts, letter: Notic
     reference: letter.reference,
     until: longDate(name, letter.expiresAt),
   })
+  return senderMail({ settings, clock }, letter, subject, text)
+}
+
+/** Link and words of a letter for its sender, to be given to the reader; by the organisation's own route only. */
+export async function composeHandOver(
+  { settings, clock }: MailParts,
+  letter: NoticeLetter,
+  { secret, words }: { readonly secret: string; readonly words: string },
+): Promise<Original> {
+  const { subject, text } = languages[letter.languages[0] ?? 'en'].handOver({
+    ...{ address: letter.address, reference: letter.reference, expiresAt: letter.expiresAt },
+    ...{ link: linkTo(settings, secret), words },
+  })
+  return senderMail({ settings, clock }, letter, subject, text)
+}
+
+/** Mail to the sender of a letter, by the organisation's route. */
+async function senderMail(
+  { settings, clock }: MailParts,
+  letter: NoticeLetter,
+  subject: string,
+  text: readonly Paragraph[],
+): Promise<Original> {
   const messageId = newMessageId(settings.hostname)
   const content = await compose({
     from: { name: organisationOf(settings), address: settings['notice.from'] },

@@ -22,14 +22,23 @@ export function decodeSecret(text: string): Buffer | undefined {
   return Buffer.from(value.toString(16).padStart(40, '0'), 'hex')
 }
 
-/** The hex SHA-256 of the look-up id: all that the database knows of a secret. */
-export const lookupOf = (secret: Buffer): string =>
+/** Whose link: the reader's, in the notice, or the sender's, in the mail that tells of a notice that waits. */
+export type LinkKind = 'link' | 'sender'
+
+/** The hex SHA-256 of the look-up id: all that the database knows of a secret. The other kind of link leads elsewhere, so nowhere. */
+export const lookupOf = (secret: Buffer, kind: LinkKind = 'link'): string =>
   createHash('sha256')
-    .update(derive(secret, none, 'letterlock letter look-up v1'))
+    .update(derive(secret, none, kind === 'link' ? 'letterlock letter look-up v1' : 'letterlock sender look-up v1'))
     .digest('hex')
 
-/** The X25519 secret (32 bytes) that opens the link's header: it takes the link and the letter's salt, which the server wraps. */
-export const linkIdentity = (secret: Buffer, salt: Buffer): Buffer => derive(secret, salt, 'letterlock letter link v1')
+/**
+ * The X25519 secret (32 bytes) that opens the header: it takes the link and the letter's salt, which the server wraps, and what Argon2id made
+ * of the passphrase where there is one.
+ */
+export const linkIdentity = (secret: Buffer, salt: Buffer, { kind = 'link', phrase = none }: LinkUse = {}): Buffer =>
+  derive(Buffer.concat([secret, phrase]), salt, kind === 'link' ? 'letterlock letter link v1' : 'letterlock letter sender v1')
+
+export type LinkUse = { readonly kind?: LinkKind; readonly phrase?: Buffer }
 
 /** The key under which subject and attachment names are sealed (spec "Format"). */
 export const metaKey = (fileKey: Buffer): Buffer => derive(fileKey, none, 'meta')

@@ -8,9 +8,9 @@ import { joined } from './binding.ts'
 export const idleLife = 30 * 60_000
 export const wholeLife = 12 * 60 * 60_000
 
-/** What the cookie opens. `session` is the public id that stands in URLs. */
+/** What the cookie opens. `session` is the public id that stands in URLs. `code`: a reader before the proof; `sender`: who has the sender's link. */
 export type Inside =
-  | { readonly stage: 'code'; readonly session: string; readonly secret: string }
+  | { readonly stage: 'code' | 'sender'; readonly session: string; readonly secret: string }
   | { readonly stage: 'open'; readonly session: string; readonly lookup: string; readonly fileKey: string }
 
 export type Session = { readonly id: string; readonly letter: string; readonly inside: Inside }
@@ -21,7 +21,7 @@ type Parts = { readonly db: Db; readonly clock: () => number }
 export function newSession(
   now: number,
   letter: string,
-  inside: Omit<Extract<Inside, { stage: 'code' }>, 'session'> | Omit<Extract<Inside, { stage: 'open' }>, 'session'>,
+  inside: Omit<Extract<Inside, { secret: string }>, 'session'> | Omit<Extract<Inside, { stage: 'open' }>, 'session'>,
 ): {
   readonly cookie: string
   readonly session: string

@@ -5,11 +5,12 @@ import { newId } from '../../mail/id.ts'
 import { expecting, type Statement, sql, Unexpected } from '../../store/db.ts'
 import type { Parts as MethodParts } from '../method.ts'
 import type { Attachment } from './attachments.ts'
-import { askForCode, codeState, noticeLetter, triesLeft, tryCode } from './codes.ts'
+import { askForCode, codeState, noticeLetter, triesLeft, tryCode, tryPhrase } from './codes.ts'
 import { type Ended, expireLetters, readTombstone } from './expiry.ts'
 import { type Letter, type LetterOutside, openLetter, openMeta, readLetter } from './letter.ts'
 import { composeNotMe } from './notice.ts'
 import { decodeSecret, lookupOf } from './secret.ts'
+import { createSenderDesk, type SenderDesk } from './sender.ts'
 import { endSession, newSession, openSession, type Session, sessionId } from './session.ts'
 
 export type { LetterOutside, LetterState } from './letter.ts'
@@ -33,13 +34,21 @@ export type CodeStage = {
   /** No new code was sent: use this one. */
   readonly limited?: { readonly sentAt: number; readonly words: string }
 }
+/** The letter's four words are asked for, which its sender tells the reader. */
+export type PhraseStage = {
+  readonly stage: 'passphrase'
+  readonly session: string
+  readonly outside: LetterOutside
+  readonly triesLeft: number
+}
 export type OpenStage = { readonly stage: 'open'; readonly session: string; readonly outside: LetterOutside }
 
 export type Begun = { readonly kind: 'session'; readonly cookie: string; readonly session: string } | Exclude<Found, { kind: 'letter' }>
 
 export type Entered =
   | { readonly kind: 'open'; readonly cookie: string; readonly session: string }
-  | { readonly kind: 'empty' | 'no-tries' | 'spent' | 'lost' }
+  /** `busy`: too many passphrases are being tried just now; it cost no try. */
+  | { readonly kind: 'empty' | 'no-tries' | 'spent' | 'lost' | 'busy' }
   | { readonly kind: 'wrong'; readonly triesLeft: number }
 
 export type OpenedLetter = {
@@ -56,13 +65,13 @@ export type OpenedLetter = {
 export type Vault = {
   /** GET of a link: changes nothing but a row that says somebody, perhaps a robot, looked. Unknown links take as long as known ones. */
   readonly find: (secret: string) => Promise<Found>
-  /** The press of Continue: a session, and a code on its way (unless the letter's proof is the link alone). */
+  /** The press of Continue: a session, and a code on its way where the letter asks for one. */
   readonly begin: (secret: string, client: string) => Promise<Begun>
   /** Where a browser stands; undefined when its session is over or the letter ended. */
-  readonly session: (cookie: string) => Promise<CodeStage | OpenStage | undefined>
+  readonly session: (cookie: string) => Promise<CodeStage | PhraseStage | OpenStage | undefined>
   /** The press of "send a new code". */
   readonly sendCode: (cookie: string) => Promise<CodeStage | undefined>
-  /** Empty or malformed input is no try. A right code gives a new cookie: the old one is void. */
+  /** A code, or the words of a passphrase. Empty or malformed input is no try. What is right gives a new cookie: the old one is void. */
   readonly enterCode: (cookie: string, input: string, client: string) => Promise<Entered>
   /** The letter of a browser that gave its proof; the first time it is marked read, in letter and audit. */
   readonly read: (cookie: string) => Promise<OpenedLetter | undefined>
@@ -71,6 +80,8 @@ export type Vault = {
   readonly notMe: (secret: string) => Promise<void>
   /** End letters past their date; call every minute. Returns how many ended. */
   readonly expire: () => Promise<number>
+  /** What the sender's link is for. */
+  readonly sender: SenderDesk
 }
 
 type Parts = Pick<MethodParts, 'db' | 'keyring' | 'spool' | 'settings' | 'clock' | 'log'>
@@ -99,10 +110,12 @@ export function createVault(parts: Parts): Vault {
     },
     notMe: (secret) => notMe(parts, alarm, secret),
     expire: () => expireLetters(parts),
+    sender: createSenderDesk(parts, alarm),
   }
 }
 
-type Alarm = (letter: string, what: string) => Promise<void>
+/** Something of this letter is not what was sealed. */
+export type Alarm = (letter: string, what: string) => Promise<void>
 
 /** Tells the audit of a letter that is not what we sealed; once an hour, so that reloading the page does not fill it. */
 function createAlarm({ db, clock, log }: Parts): Alarm {
@@ -153,20 +166,20 @@ async function begin(parts: Parts, alarm: Alarm, text: string): Promise<Begun> {
   const now = parts.clock()
   const pressed = visit(letter, now, 'continue')
   if (letter.proof === 'link') {
-    const opened = await open(parts, alarm, letter, secret)
+    const opened = await open(parts, alarm, letter, openLetter(parts.keyring, letter, secret))
     if (opened === undefined) return { kind: 'unknown' }
     await parts.db.write(opened.statement, pressed)
     return { kind: 'session', cookie: opened.cookie, session: opened.session }
   }
-  if (letter.proof !== 'code') return { kind: 'unknown' } // never with less than was asked for
+  if (letter.proof === 'second-factor') return { kind: 'unknown' } // never with less than was asked for
   const { cookie, session, statement } = newSession(now, letter.binding.letter, { stage: 'code', secret: text.toLowerCase() })
-  await askForCode(parts, letter, { keep: true, more: [statement, pressed] })
+  if (letter.proof === 'passphrase') await parts.db.write(statement, pressed)
+  else await askForCode(parts, letter, { keep: true, more: [statement, pressed] })
   return { kind: 'session', cookie, session }
 }
 
 /** A session that may read, once header and payload are shown to be what was sealed. */
-async function open(parts: Parts, alarm: Alarm, letter: Letter, secret: Buffer) {
-  const fileKey = openLetter(parts.keyring, letter, secret)
+async function open(parts: Parts, alarm: Alarm, letter: Letter, fileKey: Buffer | undefined) {
   const { binding, header } = letter
   if (fileKey === undefined || openMeta(letter, fileKey) === undefined) {
     await alarm(binding.letter, 'header')
@@ -187,6 +200,7 @@ async function stand(parts: Parts, alarm: Alarm, cookie: string): Promise<Standi
   const session = await openSession(parts, cookie)
   if (session === undefined) return undefined
   const { inside } = session
+  if (inside.stage === 'sender') return undefined // the sender's link opens no letter here
   const lookup = inside.stage === 'open' ? inside.lookup : lookupOf(decodeSecret(inside.secret) ?? Buffer.alloc(20))
   const found = await readLetter(parts, lookup)
   if (found.kind === 'altered') await alarm(found.id, 'row, header or payload')
@@ -194,16 +208,18 @@ async function stand(parts: Parts, alarm: Alarm, cookie: string): Promise<Standi
   return found.letter.binding.expiresAt <= parts.clock() ? undefined : { session, letter: found.letter }
 }
 
-async function stageOf(parts: Parts, { session, letter }: Standing): Promise<CodeStage | OpenStage> {
+async function stageOf(parts: Parts, { session, letter }: Standing): Promise<CodeStage | PhraseStage | OpenStage> {
   const { outside } = letter
   if (session.inside.stage === 'open') return { stage: 'open', session: session.inside.session, outside }
+  if (letter.proof === 'passphrase')
+    return { stage: 'passphrase', session: session.inside.session, outside, triesLeft: await triesLeft(parts, session.id) }
   const [state, left] = await Promise.all([codeState(parts, letter), triesLeft(parts, session.id)])
   return { stage: 'code', session: session.inside.session, outside, ...state, triesLeft: left }
 }
 
 async function resend(parts: Parts, alarm: Alarm, cookie: string): Promise<CodeStage | undefined> {
   const standing = await stand(parts, alarm, cookie)
-  if (standing === undefined || standing.session.inside.stage !== 'code') return undefined
+  if (standing === undefined || standing.session.inside.stage !== 'code' || standing.letter.proof === 'passphrase') return undefined
   const { kind } = await askForCode(parts, standing.letter, { keep: false, more: [] })
   const stage = await stageOf(parts, standing)
   if (stage.stage !== 'code') return undefined
@@ -219,9 +235,11 @@ async function enterCode(
   if (standing === undefined) return { kind: 'lost' }
   const { session, letter } = standing
   if (session.inside.stage === 'open') return { kind: 'open', cookie, session: session.inside.session }
-  const tried = await tryCode(parts, letter, { session: session.id, input, client })
+  const secret = decodeSecret(session.inside.secret) ?? Buffer.alloc(20)
+  const typed = { session: session.id, input, client }
+  const tried = letter.proof === 'passphrase' ? await tryPhrase(parts, letter, { ...typed, secret }) : await tryCode(parts, letter, typed)
   if (tried.kind !== 'right') return tried
-  const opened = await open(parts, alarm, letter, decodeSecret(session.inside.secret) ?? Buffer.alloc(20))
+  const opened = await open(parts, alarm, letter, tried.fileKey ?? openLetter(parts.keyring, letter, secret))
   if (opened === undefined) return { kind: 'lost' }
   // A new id on every rise of rights; the link's secret goes with the old row.
   await parts.db.write(...tried.statements, endSession(session.id), opened.statement)

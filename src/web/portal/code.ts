@@ -1,13 +1,13 @@
-/** The page that asks for the code: a plain, reloadable URL, so that switching to the mail and back loses nothing. */
+/** The page that asks for the code, or for the four words: a plain, reloadable URL, so that switching to the mail and back loses nothing. */
 import { type Request, type Response, Router } from 'express'
-import type { CodeStage } from '../../methods/escrow/vault.ts'
+import type { CodeStage, PhraseStage } from '../../methods/escrow/vault.ts'
 import { clientOf, field, formToken, tokenMatches } from './gate.ts'
 import { lostAnswer, tooMany } from './gone.ts'
 import type { Messages } from './messages/en.ts'
-import type { Parts } from './parts.ts'
+import { type Parts, senderOf } from './parts.ts'
 
 /** Problems travel in the URL by name: after a wrong code the page can be reloaded without sending it again. */
-type ProblemName = 'empty' | 'wrong' | 'no-tries' | 'spent' | 'again'
+type ProblemName = 'empty' | 'wrong' | 'no-tries' | 'spent' | 'again' | 'busy'
 
 /** `/c/:session`: GET shows, POST tries a code, POST …/resend asks for another. */
 export function codePages(parts: Parts): Router {
@@ -15,17 +15,23 @@ export function codePages(parts: Parts): Router {
   const router = Router()
   const lost = lostAnswer(parts)
 
-  const show = (request: Request, response: Response, stage: CodeStage, cookie: string) => {
+  const show = (request: Request, response: Response, stage: CodeStage | PhraseStage, cookie: string) => {
     const { outside } = stage
     const words = answers.words(request, outside.language)
     const named = String(request.query.problem ?? '')
-    const problem = problemText(named, stage.triesLeft, words.t)
+    const problem = problemText(named, stage, words.t)
+    const { sender } = senderOf(outside)
+    const common = { action: `/c/${String(request.params.session)}`, token: formToken('code', cookie), problem, triesLeft: stage.triesLeft }
+    if (stage.stage === 'passphrase') {
+      const frame = { title: words.t.phrase.document, words, reference: outside.reference }
+      return answers.page({ request, response, status: 200 }, 'passphrase', frame, { ...common, sender })
+    }
     const limited = named === 'limited'
     const frame = { title: words.t.code.document, words, reference: outside.reference }
     return answers.page({ request, response, status: 200 }, 'code', frame, {
-      ...{ action: `/c/${String(request.params.session)}`, token: formToken('code', cookie), problem, now: clock() },
+      ...{ ...common, now: clock() },
       ...{ address: outside.maskedAddress, codeWords: stage.words, inputMode: stage.long ? 'text' : 'numeric', limited },
-      ...{ sentAt: stage.sentAt, validUntil: stage.validUntil, mayResendAt: stage.mayResendAt, triesLeft: stage.triesLeft },
+      ...{ sentAt: stage.sentAt, validUntil: stage.validUntil, mayResendAt: stage.mayResendAt },
     })
   }
 
@@ -73,18 +79,21 @@ async function enter(parts: Parts, request: Request, response: Response): Promis
   response.redirect(303, `/letter/${entered.session}`)
 }
 
-function problemText(name: string, triesLeft: number, t: Messages): string {
+function problemText(name: string, { stage, triesLeft }: CodeStage | PhraseStage, t: Messages): string {
+  const said = stage === 'passphrase' ? t.phrase : t.code
   switch (name as ProblemName) {
     case 'empty':
-      return t.code.empty
+      return said.empty
     case 'wrong':
-      return triesLeft > 0 ? t.code.wrong(triesLeft) : t.code.noTries
+      return triesLeft > 0 ? said.wrong(triesLeft) : said.noTries
     case 'no-tries':
-      return t.code.noTries
+      return said.noTries
     case 'spent':
       return t.code.spent
     case 'again':
       return t.code.again
+    case 'busy':
+      return t.phrase.busy
   }
-  return triesLeft > 0 ? '' : t.code.noTries
+  return triesLeft > 0 ? '' : said.noTries
 }

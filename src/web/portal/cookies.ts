@@ -12,17 +12,17 @@ export type Cookies = {
   readonly clear: (request: Request, response: Response, session: string) => void
 }
 
-/** With https the `__Host-` prefix and Secure (RFC 6265bis §4.1.3.2); without both only on plain-http loopback, where they cannot work. */
-export function createCookies(https: boolean): Cookies {
-  const prefix = https ? '__Host-letter-' : 'letter-'
+/** `name`: readers and senders have cookies of their own. With https the `__Host-` prefix and Secure (RFC 6265bis §4.1.3.2); without both only on plain-http loopback, where they cannot work. */
+export function createCookies(https: boolean, name: 'letter' | 'status' = 'letter'): Cookies {
+  const prefix = `${https ? '__Host-' : ''}${name}-`
   const attributes = `; Path=/; HttpOnly; SameSite=Lax${https ? '; Secure' : ''}`
-  const remove = (response: Response, name: string) => response.append('Set-Cookie', `${name}=; Max-Age=0${attributes}`)
+  const remove = (response: Response, which: string) => response.append('Set-Cookie', `${which}=; Max-Age=0${attributes}`)
   return {
     read: (request, session) => cookiesOf(request).get(prefix + session),
     set: (request, response, session, value) => {
       // Browsers send the oldest first (RFC 6265 §5.4): those make room, or the header grows without end.
-      const others = [...cookiesOf(request).keys()].filter((name) => name.startsWith(prefix) && name !== prefix + session)
-      for (const name of others.slice(0, Math.max(0, others.length - mostLetters + 1))) remove(response, name)
+      const others = [...cookiesOf(request).keys()].filter((other) => other.startsWith(prefix) && other !== prefix + session)
+      for (const other of others.slice(0, Math.max(0, others.length - mostLetters + 1))) remove(response, other)
       response.append('Set-Cookie', `${prefix}${session}=${value}; Max-Age=${twelveHours}${attributes}`)
     },
     clear: (request, response, session) => {

@@ -32,7 +32,10 @@ export function tooMany(answers: Parts['answers'], request: Request, response: R
 }
 
 /** The browser's cookie is missing, or its session over: the way back is the link in the mail. */
-export function lostAnswer({ answers, cookies }: Parts): (request: Request, response: Response) => Promise<void> {
+export function lostAnswer({
+  answers,
+  cookies,
+}: Pick<Parts, 'answers' | 'cookies'>): (request: Request, response: Response) => Promise<void> {
   return (request, response) => {
     const words = answers.words(request)
     const { title, text, next } = words.t.gone.lost

@@ -3,6 +3,7 @@ import { type Request, type Response, Router } from 'express'
 import type { Found } from '../../methods/escrow/vault.ts'
 import { clientOf, formToken, tokenMatches } from './gate.ts'
 import { goneAnswer } from './gone.ts'
+import type { Messages } from './messages/en.ts'
 import { hostOf, type Parts, senderOf } from './parts.ts'
 
 type Letter = Extract<Found, { kind: 'letter' }>
@@ -21,6 +22,7 @@ export function landingPages(parts: Parts): Router {
     return answers.page({ request, response, status: again ? 422 : 200 }, 'landing', frame, {
       ...{ sender, senderAddress, address: outside.maskedAddress, createdAt: outside.createdAt, expiresAt: outside.expiresAt },
       ...{ action: `/m/${secret}`, token: formToken('continue', secret), host: hostOf(parts.settings), again },
+      next: nextText(outside.asks, words.t),
     })
   }
 
@@ -66,8 +68,12 @@ export function landingPages(parts: Parts): Router {
   return router
 }
 
+function nextText(asks: Letter['outside']['asks'], { landing }: Messages): string {
+  return asks === 'passphrase' ? landing.nextPhrase : landing.next
+}
+
 /** Mail programs like to take the full stop or bracket after a link with it. */
-const secretOf = (request: Request): string =>
+export const secretOf = (request: Request): string =>
   String(request.params.secret)
     .slice(0, 100)
     .replace(/[^0-9a-z]/gi, '')

@@ -17,6 +17,8 @@ export type Parts = Given & {
   readonly answers: Answers
   readonly views: Views
   readonly cookies: Cookies
+  /** Those of senders. */
+  readonly statusCookies: Cookies
   readonly failures: Failures
   readonly reader: Reader
 }

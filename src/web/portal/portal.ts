@@ -1,7 +1,8 @@
-/** The recipients' web pages: from the link in a notice to the letter, without JavaScript. */
+/** The recipients' web pages: from the link in a notice to the letter, without JavaScript; the senders' few pages beside them. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
+import { statusPages } from '../status/status.ts'
 import { createAnswers } from './answers.ts'
 import { codePages } from './code.ts'
 import { createCookies } from './cookies.ts'
@@ -52,6 +53,7 @@ function assemble(given: Given): Parts {
     views,
     answers: createAnswers(settings, views),
     cookies: createCookies(isHttps(given)),
+    statusCookies: createCookies(isHttps(given), 'status'),
     failures: createFailures(settings['limits.portalFailures'], clock),
     reader: createReader({
       clock,
@@ -73,7 +75,7 @@ function application(parts: Parts): Express {
     response.set('Cache-Control', 'public, max-age=31536000, immutable').type('svg').send(views.icon.bytes)
   })
   app.use(ownForms(parts), express.urlencoded({ extended: false, limit: '8kb', parameterLimit: 10 }))
-  app.use(landingPages(parts), codePages(parts), letterPages(parts), standingPages(parts))
+  app.use(landingPages(parts), codePages(parts), letterPages(parts), statusPages(parts), standingPages(parts))
   app.use((request, response) => parts.answers.error({ request, response, status: 404 }, 'notFound'))
   app.use(lastResort(parts))
   return app

@@ -10,7 +10,13 @@ import type { Piece } from './reading/linkify.ts'
 
 /** What each view is given besides the frame that every page has. `action` is the page's own path, `token` its form token. */
 export type ViewData = {
-  readonly landing: LetterOutside & { readonly action: string; readonly token: string; readonly host: string; readonly again: boolean }
+  readonly landing: LetterOutside & {
+    readonly action: string
+    readonly token: string
+    readonly host: string
+    readonly again: boolean
+    readonly next: string
+  }
   readonly code: {
     readonly action: string
     readonly token: string
@@ -23,6 +29,13 @@ export type ViewData = {
     readonly now: number
     readonly triesLeft: number
     readonly limited: boolean
+    readonly problem: string
+  }
+  readonly passphrase: {
+    readonly action: string
+    readonly token: string
+    readonly sender: string
+    readonly triesLeft: number
     readonly problem: string
   }
   readonly letter: {
@@ -42,9 +55,21 @@ export type ViewData = {
   }
   readonly plain: { readonly paragraphs: readonly string[]; readonly home: boolean }
   readonly questions: { readonly items: readonly { readonly question: string; readonly answer: string }[] }
+  /** A sender's letter: `form` is its one button before the session, `choices` are links in it. */
+  readonly status: {
+    readonly facts: readonly (readonly [name: string, value: string])[]
+    readonly paragraphs: readonly string[]
+    readonly problem: string
+    readonly form?: StatusForm
+    readonly choices?: readonly { readonly title: string; readonly text: string; readonly form?: StatusForm; readonly link?: StatusLink }[]
+  }
   readonly 'not-me': { readonly action: string; readonly token: string; readonly sender: string }
 }
 export type ViewName = keyof ViewData
+
+/** `sure`: the words of the box that must be ticked, for robots press every button. */
+export type StatusForm = { readonly action: string; readonly token: string; readonly button: string; readonly sure?: string }
+type StatusLink = { readonly href: string; readonly text: string }
 
 type LetterOutside = {
   readonly sender: string

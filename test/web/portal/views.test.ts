@@ -43,6 +43,17 @@ const data: ViewData = {
       host: hostile,
     },
     again: true,
+    next: hostile,
+  },
+  passphrase: { action: '/c/x', token: 't', sender: hostile, triesLeft: 2, problem: hostile },
+  status: {
+    facts: [[hostile, hostile]],
+    paragraphs: [hostile],
+    problem: hostile,
+    form: { action: '/s/x', token: 't', button: hostile, sure: hostile },
+    choices: [
+      { title: hostile, text: hostile, form: { action: '/s/x', token: 't', button: hostile }, link: { href: '/s/x', text: hostile } },
+    ],
   },
   code: {
     ...{

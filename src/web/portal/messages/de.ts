@@ -28,6 +28,7 @@ export const de: Messages = {
     lead: (organisation) =>
       `Wegen seines Inhalts verwahrt ${isolate(organisation)} diesen Brief in der eigenen Poststelle, statt ihn als gewöhnliche E-Mail zu senden.`,
     next: 'Wenn Sie weitergehen, senden wir einen kurzen Code an Ihre Adresse. Nach einem Passwort fragen wir nie.',
+    nextPhrase: 'Danach fragen wir nach den vier Wörtern, die Ihnen die schreibende Person sagt. Nach einem Passwort fragen wir nie.',
     again: 'Das hat zu lange gedauert, es wurde nichts gesendet. Bitte drücken Sie noch einmal auf Weiter.',
     button: 'Weiter',
     notYou: 'Nicht für Sie? Sagen Sie es uns',
@@ -63,6 +64,75 @@ export const de: Messages = {
     spent: 'Es gab viele falsche Versuche, deshalb gelten die Codes nicht mehr. Wir senden Ihnen jetzt einen längeren.',
     again: 'Das hat zu lange gedauert, es ist nichts geschehen. Bitte versuchen Sie es noch einmal.',
   },
+  phrase: {
+    document: 'Die vier Wörter eingeben',
+    title: 'Geben Sie die vier Wörter ein',
+    lead: (sender: string) =>
+      `Diesen Brief öffnen vier Wörter, die ${isolate(sender)} Ihnen am Telefon oder persönlich sagt. Sie stehen in keiner E-Mail an Sie.`,
+    label: 'Die vier Wörter',
+    hint: 'Großschreibung, Kommas und Leerzeichen spielen keine Rolle. Sie können zwischendurch wechseln: Diese Seite bleibt, wie sie ist.',
+    empty: 'Geben Sie alle vier Wörter in das Feld ein.',
+    wrong: (left: number) =>
+      left === 1
+        ? 'Das sind nicht die Wörter dieses Briefes. Sie haben noch einen Versuch.'
+        : `Das sind nicht die Wörter dieses Briefes. Sie haben noch ${left} Versuche.`,
+    noTries:
+      'Auf dieser Seite sind keine Versuche mehr übrig. Die Wörter selbst gelten weiter: Öffnen Sie den Link noch einmal und drücken Sie auf Weiter.',
+    busy: 'Gerade geben viele Menschen Wörter ein. Das war kein Versuch: Bitte drücken Sie noch einmal auf Weiter.',
+  },
+  status: {
+    title: 'Ihr Brief',
+    lead: 'Diese Seite ist für die Person, die den Brief geschrieben hat. Sie zeigt, wie es um ihn steht; lesen kann ihn hier niemand.',
+    button: 'Weiter',
+    to: 'An',
+    sealed: 'Versiegelt',
+    notified: 'Benachrichtigung angenommen',
+    handed: 'An Sie übergeben',
+    read: 'Zuerst gelesen',
+    waits: 'Der Brief liegt hier versiegelt. Seine Benachrichtigung konnte noch nicht zugestellt werden.',
+    lastReply: 'Woran es liegt',
+    nextTry: 'Nächster Versuch',
+    handedOver: 'Sie haben einen Link und vier Wörter für den Leser bekommen. Gelesen wurde der Brief noch nicht.',
+    told: 'Der Mailserver des Lesers hat die Benachrichtigung mit dem Link angenommen. Gelesen wurde der Brief noch nicht.',
+    wasRead: 'Der Brief wurde gelesen.',
+    recalled: 'Sie haben den Brief zurückgenommen. Er ist vernichtet, niemand kann ihn mehr öffnen.',
+    expired: 'Der Brief ist abgelaufen. Er ist vernichtet, niemand kann ihn mehr öffnen.',
+    wait: 'Warten',
+    waitText:
+      'Wir versuchen von selbst weiter, die Benachrichtigung zuzustellen, und sagen Bescheid, wenn es nicht gelingt. Nichts ändert sich.',
+    waitButton: 'Weiter warten',
+    waitDone: 'Der Brief bleibt versiegelt',
+    waitDoneText: 'Nichts wurde geändert. Wir versuchen von selbst weiter, die Benachrichtigung zuzustellen.',
+    handOver: 'Den Link auf anderem Weg übergeben',
+    handOverText:
+      'Wir schicken Ihnen einen neuen Link und vier Wörter. Sie geben dem Leser beides, jedes auf einem anderen Weg. Die Benachrichtigung wird zurückgenommen.',
+    handOverAgain: 'Neuen Link und neue Wörter',
+    handOverAgainText: 'Sind Link oder Wörter verloren? Wir schicken Ihnen neue; die alten gelten dann nicht mehr.',
+    handOverSure: 'Ja, schicken Sie mir Link und Wörter, und nehmen Sie die Benachrichtigung zurück.',
+    handOverButton: 'Link und Wörter schicken',
+    handOverDone: 'Link und Wörter sind auf dem Weg in Ihr Postfach',
+    cancel: 'Den Brief zurücknehmen',
+    cancelText: 'Der Brief wird vernichtet, seine Benachrichtigung nicht mehr verschickt.',
+    cancelRead: (at: string) => `Der Brief wurde schon gelesen, am ${at}. Was gelesen ist, lässt sich nicht zurücknehmen.`,
+    cancelSure: 'Ja, diesen Brief endgültig vernichten.',
+    cancelButton: 'Brief zurücknehmen',
+    choose: 'Das wählen',
+    back: 'Zurück, nichts ändert sich',
+    unsure: 'Es ist nichts geschehen: Bitte setzen Sie zuerst das Häkchen.',
+    again: 'Das hat zu lange gedauert, es ist nichts geschehen. Bitte versuchen Sie es noch einmal.',
+    busy: 'Die Benachrichtigung wird gerade in diesem Augenblick zugestellt. Bitte versuchen Sie es in ein paar Minuten noch einmal.',
+    stale: 'Der Brief hat sich inzwischen verändert, deshalb ist nichts geschehen. So steht es jetzt um ihn.',
+    unknown: {
+      title: 'Diesen Link kennen wir nicht',
+      text: 'Vielleicht fehlt ein Stück, oder eine neuere E-Mail zu diesem Brief enthält einen anderen.',
+      next: 'Der Brief selbst ist davon nicht berührt. Konnte seine Benachrichtigung endgültig nicht zugestellt werden, haben Sie eine E-Mail bekommen.',
+    },
+    lost: {
+      title: 'Bitte öffnen Sie den Link noch einmal',
+      text: 'Diese Seite wurde geschlossen: Eine halbe Stunde war vorbei, sie wurde in einem anderen Browser geöffnet, oder Cookies sind abgeschaltet.',
+      next: 'Nichts wurde geändert. Öffnen Sie den Link in der E-Mail noch einmal.',
+    },
+  },
   letter: {
     noSubject: 'Brief ohne Betreff',
     until: (date) => `Sie können diesen Brief bis ${date} lesen, so oft Sie möchten.`,
@@ -93,6 +163,8 @@ export const de: Messages = {
       'Die Verschlüsselung Ihres Mailservers funktioniert zurzeit nicht. Wer diesen Weg abhört, könnte den Link und den Code dieses Briefes lesen.',
     'unproven-tls': 'Ihr Mailserver verschlüsselt, hat aber nicht bewiesen, dass er wirklich Ihrer ist.',
     'no-key': 'Dieser Brief sollte für Sie verschlüsselt werden, und der Absender hat keinen Schlüssel von Ihnen.',
+    'handed-over':
+      'Seine Benachrichtigung konnte Ihrem Mailserver nicht zugestellt werden; deshalb hat Ihnen die schreibende Person Link und Wörter gegeben.',
   },
   gone: {
     expired: {

@@ -1,4 +1,6 @@
 /** Walks through a mail's MIME parts (RFC 2046) as it streams by, keeping nothing but the header it is in. */
+
+import { createBoundaries, longestBoundaryLine } from '../../../mail/boundaries.ts'
 import { contentType } from '../../../mail/content-type.ts'
 import { type Header, parseHeader } from '../../../mail/header.ts'
 
@@ -21,15 +23,13 @@ export type Walk = {
 
 // Nested multiparts, leaves, bytes of all headers together.
 const limits = { depth: 50, leaves: 1000, headers: 1024 * 1024 }
-// RFC 2046 §5.1.1: a boundary has at most 70 characters, white space may follow.
-const longestBoundaryLine = 998
 const lf = 0x0a
 const none = Buffer.alloc(0)
 
 type Place = 'header' | 'body' | 'between'
 
 export function createWalk(steps: Steps): Walk {
-  const boundaries: string[] = []
+  const boundaries = createBoundaries()
   let place: Place = 'header'
   let header: Buffer[] = []
   let headers = 0
@@ -45,8 +45,7 @@ export function createWalk(steps: Steps): Walk {
     const fields = parseHeader(block)
     const { type, parameters } = contentType(fields)
     if (type.startsWith('multipart/') && parameters.boundary) {
-      boundaries.push(parameters.boundary)
-      beyond ||= boundaries.length > limits.depth
+      beyond ||= boundaries.enter(parameters.boundary) > limits.depth
       place = 'between'
       return steps.multipart?.(block)
     }
@@ -58,14 +57,11 @@ export function createWalk(steps: Steps): Walk {
 
   /** True when the line is a boundary, of this part or of one around it, which ends what is inside (RFC 2046 §5.1.2). */
   const boundary = (line: Buffer): boolean => {
-    if (boundaries.length === 0 || line.length > longestBoundaryLine || line[0] !== 0x2d || line[1] !== 0x2d) return false
-    const text = line.toString('latin1').trimEnd()
-    const depth = boundaries.findLastIndex((name) => text === `--${name}` || text === `--${name}--`)
-    if (depth === -1) return false
+    const found = boundaries.find(line)
+    if (found === 'none') return false
     if (place === 'header') finishHeader()
-    const closing = text !== `--${boundaries[depth]}`
-    boundaries.length = closing ? depth : depth + 1
-    place = closing ? 'between' : 'header'
+    boundaries.leave(found)
+    place = found.closing ? 'between' : 'header'
     steps.boundary?.(line)
     return true
   }
@@ -117,7 +113,7 @@ export function createWalk(steps: Steps): Walk {
   const end = (): boolean => {
     if (rest.length > 0 && !beyond) line(rest, startOfLine)
     if (place === 'header' && !beyond) finishHeader()
-    else if (place === 'body' && lineEnd.length > 0 && boundaries.length === 0) steps.body(lineEnd)
+    else if (place === 'body' && lineEnd.length > 0 && boundaries.depth() === 0) steps.body(lineEnd)
     return !beyond
   }
 
