@@ -7,8 +7,8 @@ import { decodeWords, field, type Header, parseHeader } from '../../mail/header.
 /** `size` is in bytes once decoded. */
 export type Attachment = { readonly name: string; readonly size: number }
 
-/** Nested multiparts, parts in all, bytes of all headers together. Beyond them the list is unknown (spec/reliability.md, "MIME bombs"). */
-const limits = { depth: 32, parts: 1000, headers: 1024 * 1024, line: 64 * 1024 }
+/** Nested multiparts, parts in all, bytes of one part's header, and of all of them. Beyond them the list is unknown (spec/reliability.md, "MIME bombs"). */
+const limits = { depth: 32, parts: 1000, header: 256 * 1024, headers: 1024 * 1024, line: 64 * 1024 }
 const lf = 0x0a
 
 /** Read the message to its end. Undefined when it is beyond the limits: it can still be delivered, only the list is not known. */
@@ -39,6 +39,7 @@ function scanner() {
   const boundaries = createBoundaries()
   const found: Attachment[] = []
   let header: Buffer[] | undefined = [] // undefined: in a body
+  let headerSize = 0
   let headers = 0
   let part: Part | undefined
   let parts = 1
@@ -71,6 +72,7 @@ function scanner() {
     boundaries.leave(ended)
     if (ended.closing) return true
     header = []
+    headerSize = 0
     parts += 1
     if (parts > limits.parts) beyond = true
     return true
@@ -85,8 +87,9 @@ function scanner() {
         if (part !== undefined) count(part, block, from, to)
         return
       }
+      headerSize += to - from
       headers += to - from
-      if (headers > limits.headers) {
+      if (headerSize > limits.header || headers > limits.headers) {
         beyond = true
         return
       }

@@ -90,6 +90,8 @@ test('beyond the limits the list is unknown, but the content is still read to it
   const many = `Content-Type: multipart/mixed; boundary=b\r\n\r\n${'--b\r\n\r\nx\r\n'.repeat(1100)}--b--\r\n`
   assert.equal(await listAttachments(pieces(many, 1000)), undefined)
   assert.equal(await listAttachments(pieces(`X: ${'x'.repeat(300_000)}\r\n\r\n`, 1000)), undefined)
+  const headers = `Content-Type: multipart/mixed; boundary=b\r\n\r\n${`--b\r\nX: ${'x'.repeat(50_000)}\r\n\r\n`.repeat(30)}--b--\r\n`
+  assert.equal(await listAttachments(pieces(headers, 1000)), undefined)
   async function* breaking() {
     yield Buffer.from(`X: ${'x'.repeat(300_000)}\r\n\r\n`)
     throw new Error('the seal is broken')
