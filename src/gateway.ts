@@ -22,9 +22,10 @@ import { PolicyAltered } from './routing/signature.ts'
 import { type PolicyStore, policyStore } from './routing/store.ts'
 import { openDkimKeys } from './seal/dkim-keys.ts'
 import { openKeyring } from './seal/keyring.ts'
+import { keepEpochs } from './spool/epochs.ts'
 import type { SpoolParts } from './spool/parts.ts'
 import { createSpool } from './spool/spool.ts'
-import { rotateEpoch, sweepBlobs } from './spool/sweep.ts'
+import { sweepBlobs } from './spool/sweep.ts'
 import { openBlobs } from './store/blobs-fs.ts'
 import { openDatabase } from './store/open.ts'
 import { takeServingLock } from './store/serving-lock.ts'
@@ -70,7 +71,8 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const keyring = await openKeyring(pathOf(settings.keys), clock)
   atEnd('keyring', () => keyring.close())
   const spoolParts: SpoolParts = { db, blobs: openBlobs(pathOf(settings.blobs)), keyring, clock, settings }
-  await rotateEpoch(spoolParts, { flowing: false })
+  const epochs = await keepEpochs(spoolParts, { alone: settings.database.startsWith('sqlite:'), log })
+  atEnd('epoch keys', () => epochs.stop())
   await sweepBlobs(spoolParts)
   const spool = createSpool(spoolParts)
 
@@ -115,10 +117,13 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
 
   const vault = createVault(parts)
   const every = (interval: number, what: string, work: () => Promise<unknown>) => {
-    const timer = setInterval(() => void work().catch((error) => log.error({ err: error }, `${what} failed`)), interval)
+    const once = () => void work().catch((error) => log.error({ err: error }, `${what} failed`))
+    const timer = setInterval(once, interval)
     atEnd(what, () => clearInterval(timer))
+    return once
   }
-  every(hour, 'rotating the epoch key', () => rotateEpoch(spoolParts, { flowing: true }))
+  const tickEpochs = every(60_000, 'keeping the epoch keys', epochs.tick)
+  tickEpochs()
   every(60_000, 'ending expired letters', () => vault.expire())
   if (settings['monitor.probes']) {
     const probes = startProbes({ settings, db, clock, log, policy: async () => (await policies.current()).policy })

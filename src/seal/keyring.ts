@@ -72,6 +72,9 @@ type Epochs = Pick<Keyring, 'wrap' | 'unwrap' | 'currentEpoch' | 'epochs' | 'rot
 
 /** An epoch's name is its first millisecond and some random digits: names sort by age. */
 const epochName = /^(\d{13})-[0-9a-f]{8}$/
+
+/** When an epoch began, milliseconds since 1970; 0 for what is no epoch's name. */
+export const epochBegan = (epoch: string): number => Number(epochName.exec(epoch)?.[1] ?? 0)
 const fileOf = (epoch: string) => `epoch-${epoch}.key`
 const agePrefix = 'age-secret-key-' // so that the age command can use the file
 
@@ -120,7 +123,8 @@ async function openEpochs(folder: string, clock: Clock): Promise<Epochs> {
   }
 }
 
-const listEpochs = (folder: string): string[] =>
+/** The epochs whose key lies in this folder, oldest first; nothing is opened. Throws the file system's error when there is no such folder. */
+export const listEpochs = (folder: string): string[] =>
   readdirSync(folder)
     .map((file) => /^epoch-(.+)\.key$/.exec(file)?.[1] ?? '')
     .filter((epoch) => epochName.test(epoch))

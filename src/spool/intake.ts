@@ -146,7 +146,7 @@ function freshGroup(mail: NewMessage, domain: string, clear: Clear): Group {
 
 const untried = {
   ...{ frozen: undefined, step: 0, stepSince: undefined, attempts: 0, stepAttempts: 0, fence: 1 },
-  ...{ delayNoticed: false, inDoubt: false, returning: false },
+  ...{ delayNoticed: false, inDoubt: false, returning: false, unended: 0 },
 } as const
 
 /** The policy that a message accepted now is planned by; 0 before there is any. */

@@ -11,7 +11,7 @@ import type { SpoolParts } from '../../src/spool/parts.ts'
 import { operate } from '../../src/spool/queue.ts'
 import { type Settlement, settleGroup } from '../../src/spool/settle.ts'
 import { createSpool } from '../../src/spool/spool.ts'
-import { rotateEpoch, sweepBlobs } from '../../src/spool/sweep.ts'
+import { sweepBlobs } from '../../src/spool/sweep.ts'
 import { openBlobs } from '../../src/store/blobs-fs.ts'
 import { sql, Unexpected } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
@@ -268,22 +268,4 @@ test('spool: a plan or a step altered in the database is not walked', async () =
     assert.equal((await claimGroups(parts, 10)).length, 1, 'the queue goes on')
     await parts.db.write(sql`UPDATE recipient SET state = 'held'`)
   }
-})
-
-describe('spool: epochs', () => {
-  test('what waits survives rotations, and the replaced keys are destroyed', async () => {
-    const id = await accept(Buffer.from('still here\r\n'))
-    const first = parts.keyring.currentEpoch()
-    await rotateEpoch(parts, { flowing: true })
-    assert.ok(parts.keyring.epochs().includes(first), 'a message may be on its way to the disk with it')
-    await rotateEpoch(parts, { flowing: true })
-    assert.ok(!parts.keyring.epochs().includes(first))
-    assert.equal((await read(id)).toString(), 'still here\r\n')
-  })
-
-  test('at start, before anything is received, only the current key is left', async () => {
-    await accept(Buffer.from('x\r\n'))
-    await rotateEpoch(parts, { flowing: false })
-    assert.equal(parts.keyring.epochs().length, 1)
-  })
 })

@@ -14,10 +14,10 @@ import type { Answer, Attempt, Parts } from '../../../src/methods/method.ts'
 import { defaultSettings, type Settings } from '../../../src/ops/settings.ts'
 import { openKeyring } from '../../../src/seal/keyring.ts'
 import { claimGroups, type Group, openClaimed } from '../../../src/spool/claim.ts'
+import { renewEpochs } from '../../../src/spool/epochs.ts'
 import type { SpoolParts } from '../../../src/spool/parts.ts'
 import { type Settlement, settleGroup } from '../../../src/spool/settle.ts'
 import { createSpool } from '../../../src/spool/spool.ts'
-import { rotateEpoch } from '../../../src/spool/sweep.ts'
 import { openBlobs } from '../../../src/store/blobs-fs.ts'
 import type { Statement } from '../../../src/store/db.ts'
 import { migrate } from '../../../src/store/migrate.ts'
@@ -84,8 +84,7 @@ export async function openWorld(overrides: Partial<Settings> = {}): Promise<Worl
     seal: (options = {}, earlier = []) => seal(parts, spoolParts, options, earlier),
     carry: (how = {}) => carry(spoolParts, how),
     hourPasses: async () => {
-      await rotateEpoch(spoolParts, { flowing: true })
-      await rotateEpoch(spoolParts, { flowing: true })
+      await renewEpochs(spoolParts, parts.log)
     },
     grep: (text) => grep(folder, text),
     close: async () => {
