@@ -7,6 +7,7 @@ import { newId } from '../mail/id.ts'
 import { newFileKey, sealWhole } from '../seal/age.ts'
 import { type Statement, sql } from '../store/db.ts'
 import { envelopeMac } from './envelope-mac.ts'
+import { unlessDestroyed } from './epochs.ts'
 import { sealFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
 import type { Acceptance, Original } from './spool.ts'
@@ -73,6 +74,7 @@ export function messageRows({ keyring, settings }: SpoolParts, mail: NewMessage)
   }
   const plan = (recipient: string) => mail.steps && sealFrozen(keyring, recipient, 0, { plan: ownPlan(mail.steps), earlier: [] })
   return [
+    unlessDestroyed(epoch),
     sql`INSERT INTO message (id, kind, about, message_id, reverse_path, header_from, accepted_at, size, policy_revision, body, smtp_utf8,
         ret, envid, client, mac, epoch, wrap)
       VALUES (${id}, ${mail.kind}, ${mail.about}, ${mail.messageId}, ${envelope.reversePath}, ${mail.headerFrom}, ${now}, ${mail.size},
