@@ -29,6 +29,7 @@ import { sweepBlobs } from './spool/sweep.ts'
 import { openBlobs } from './store/blobs-fs.ts'
 import { openDatabase } from './store/open.ts'
 import { takeServingLock } from './store/serving-lock.ts'
+import { roomTrouble } from './submission/room.ts'
 import { createSubmission } from './submission/submission.ts'
 import { createUsers } from './submission/users.ts'
 import { createDestinations } from './transport/destinations.ts'
@@ -132,7 +133,7 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   every(6 * hour, 'renewing MTA-STS policies', () => transport.refreshSts())
 
   let notReady: string | undefined = 'starting'
-  const ready = () => notReady
+  const ready = async () => notReady ?? (await roomTrouble(spool))
   const portal = createPortal({ settings, vault, clock, log })
   const portalAt = await listening('portal.listen', () => portal.listen())
   atEnd('portal', () => portal.close())

@@ -3,14 +3,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type { Listen } from './settings.ts'
 
+/** What keeps us from taking mail, in a sentence; undefined when nothing does. Must not reject. */
+export type Ready = () => string | undefined | Promise<string | undefined>
+
 export type Health = { readonly port: number; readonly close: () => Promise<void> }
 
 /**
  * Listens and answers for any Host: /livez 200 while the process runs, /readyz 200 when `ready` returns undefined,
  * else 503 with the sentence it returns. Rejects when the address cannot be listened on.
  */
-export async function startHealth(at: Listen, ready: () => string | undefined): Promise<Health> {
-  const server = createServer((request, response) => answer(request, response, ready))
+export async function startHealth(at: Listen, ready: Ready): Promise<Health> {
+  const server = createServer((request, response) => void answer(request, response, ready))
   // A probe is one short request; whoever sends it slowly or leaves it open is cut off.
   server.headersTimeout = 5000
   server.requestTimeout = 5000
@@ -34,14 +37,14 @@ export async function startHealth(at: Listen, ready: () => string | undefined): 
   }
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, ready: () => string | undefined): void {
+async function answer(request: IncomingMessage, response: ServerResponse, ready: Ready): Promise<void> {
   const path = (request.url ?? '/').split('?')[0]
   const known = path === '/livez' || path === '/readyz'
   const allowed = request.method === 'GET' || request.method === 'HEAD'
   if (known && !allowed) return send(request, response, 405, 'only GET and HEAD')
   if (path === '/livez') return send(request, response, 200, 'ok')
   if (path !== '/readyz') return send(request, response, 404, 'here are /livez and /readyz; the rest is not available in this version')
-  const why = ready()
+  const why = await ready()
   send(request, response, why === undefined ? 200 : 503, why ?? 'ok')
 }
 

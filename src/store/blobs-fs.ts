@@ -22,8 +22,9 @@ export function openBlobs(folder: string): Blobs {
     },
     list: (age = 0) => listBlobs(folder, age),
     free: async () => {
-      const { bavail, bsize } = await statfs(folder)
-      return bavail * bsize
+      const { bavail, bsize, files, ffree } = await statfs(folder)
+      // Some file systems count no inodes (files is 0); without a free one nothing can be stored, whatever the room.
+      return files > 0 && ffree === 0 ? 0 : bavail * bsize
     },
   }
 }

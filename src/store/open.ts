@@ -9,6 +9,7 @@ import { migrate } from './migrate.ts'
 import { openPostgres, PostgresUnfit } from './postgres.ts'
 import { BadAddress } from './postgres-address.ts'
 import { openSqlite } from './sqlite.ts'
+import { fileTrouble } from './trouble.ts'
 
 type Wanted = Pick<Settings, 'database' | 'data'> & Partial<Pick<Settings, 'limits.databaseConnections'>>
 
@@ -22,10 +23,7 @@ async function openFile(path: string, folder: string): Promise<Db> {
     return await migrated(openSqlite(path))
   } catch (error) {
     if (error instanceof CommandError) throw error
-    throw new CommandError(
-      'unavailable',
-      `the database ${path} cannot be opened: ${error instanceof Error ? error.message : String(error)}`,
-    )
+    throw new CommandError('unavailable', fileTrouble(path, error))
   }
 }
 

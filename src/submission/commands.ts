@@ -2,10 +2,11 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
-import { databaseRefusal, diskRefusal, type Intakes, type Transaction, tooLarge } from './accept.ts'
+import { type Intakes, type Transaction, tooLarge } from './accept.ts'
 import { readMail, readRcpt } from './path.ts'
 import type { Client, RelayRules } from './relay.ts'
 import { farewell, type Reply, reply } from './reply.ts'
+import { refuseForRoom } from './room.ts'
 import type { Users } from './users.ts'
 
 export type SubmissionParts = {
@@ -134,19 +135,6 @@ async function mail(session: Session, argument: string): Promise<Answer> {
   if (full !== undefined) return { kind: 'reply', reply: full }
   session.transaction = { mail: read.value, recipients: new Map() }
   return say(250, '2.1.0', 'Sender accepted')
-}
-
-/** What a client that does not announce a size is expected to send. */
-const unannounced = 1024 * 1024
-
-/** Refuse early: the sealed content, its row and the log of the database want half as much again. */
-async function refuseForRoom({ spool, log }: SubmissionParts, size: number | undefined): Promise<Reply | undefined> {
-  try {
-    return (await spool.free()) < 1.5 * (size ?? unannounced) ? diskRefusal : undefined
-  } catch (error) {
-    log.error({ err: error }, 'the free space of the spool is not known')
-    return databaseRefusal
-  }
 }
 
 function rcpt(session: Session, argument: string): Answer {

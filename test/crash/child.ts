@@ -62,19 +62,16 @@ export type Child = {
   readonly kill: (signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT') => void
 }
 
-type Launch = { readonly env?: { readonly [name: string]: string }; readonly files?: number; readonly uid?: number }
+type Launch = { readonly env?: { readonly [name: string]: string } }
 
-/** Start the process and leave it alone: it may refuse. `files`: how many it may have open at once. */
-export async function launch(scratch: string, settings: Settings, { env = {}, files, uid }: Launch = {}): Promise<Child> {
+/** Start the process and leave it alone: it may refuse. */
+export async function launch(scratch: string, settings: Settings, { env = {} }: Launch = {}): Promise<Child> {
   const config = join(scratch, `letterlock-${settings['metrics.listen'].port}.json`)
   await writeFile(config, JSON.stringify(asFile(settings)))
-  const command = [process.execPath, '--import', 'tsx', 'src/main.ts', 'serve', '--config', config]
-  const limited = files === undefined ? command : ['sh', '-c', `ulimit -n ${files}; exec "$@"`, 'sh', ...command]
-  const child = spawn(limited[0] ?? '', limited.slice(1), {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'serve', '--config', config], {
     cwd: packageRoot,
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, ...env },
-    ...(uid !== undefined && { uid }),
   })
   return watched(child)
 }

@@ -5,8 +5,8 @@ import { connect, type Socket } from 'node:net'
 export type Told = { readonly kind: 'reply'; readonly code: number; readonly text: string } | { readonly kind: 'lost' }
 
 export type Session = {
-  /** Submit one message; content without its final dot, lines ended by CRLF, none beginning with a dot. */
-  readonly submit: (from: string, to: string, content: Buffer) => Promise<Told>
+  /** Submit one message; content without its final dot, lines ended by CRLF, none beginning with a dot. `size`: announced; null: not. */
+  readonly submit: (from: string, to: string, content: Buffer, size?: number | null) => Promise<Told>
   readonly close: () => void
 }
 
@@ -22,8 +22,8 @@ export async function openSession(port: number): Promise<Session> {
   }
   await say('EHLO client.org.example')
   return {
-    submit: async (from, to, content) => {
-      for (const line of [`MAIL FROM:<${from}> SIZE=${content.length}`, `RCPT TO:<${to}>`, 'DATA']) {
+    submit: async (from, to, content, size = content.length) => {
+      for (const line of [`MAIL FROM:<${from}>${size === null ? '' : ` SIZE=${size}`}`, `RCPT TO:<${to}>`, 'DATA']) {
         const told = await say(line)
         if (told.kind === 'lost' || told.code >= 400) {
           if (told.kind === 'reply') await say('RSET')
