@@ -9,11 +9,12 @@ import { type Outcome, sentence } from '../mail/outcome.ts'
 import type { Plan } from '../mail/plan.ts'
 import { failpoint } from '../ops/failpoint.ts'
 import type { ClaimedRecipient, Group } from '../spool/claim.ts'
+import { nextAttempt } from '../spool/schedule.ts'
 import { type Settled, type Settlement, settleGroup } from '../spool/settle.ts'
 import type { Statement } from '../store/db.ts'
 import { alarmEntries, alarmsOf } from './alarms.ts'
 import type { DeliveryParts } from './deliver.ts'
-import { followUps } from './follow-ups.ts'
+import { type FollowUps, followUps } from './follow-ups.ts'
 import { withoutQuotes } from './quotes.ts'
 import { type Planned, settlementOf } from './settlement.ts'
 import { isDamage } from './walk.ts'
@@ -33,9 +34,8 @@ export async function conclude(
   signal: AbortSignal,
 ): Promise<void> {
   const { message } = group
-  const endings = message.kind === 'notice' || message.kind === 'code' ? ended.map(withoutQuotes) : ended
-  const settlements = endings.map((ending) => settlementOf(ending, group, about.facts, parts.clock()))
-  const follow = await followUps(parts, group, endings, settlements, about)
+  const walked = message.kind === 'notice' || message.kind === 'code' ? ended.map(withoutQuotes) : ended
+  const { endings, ...follow } = await followed(parts, group, walked, about)
   const alarms = alarmsOf(group.domain, endings)
 
   const writes = endings.flatMap(({ answer, outcome }) => (outcome.kind === 'delivered' ? (answer?.writes ?? []) : []))
@@ -53,6 +53,37 @@ export async function conclude(
   await Promise.all(endings.map(({ answer }) => answer?.settled?.()))
   if (!finished || writes.length > 0 || follow.statements.length > 0) parts.spool.wake()
   if (finished && (carriesSecrets.includes(message.kind) || writes.length > 0)) await scrub(parts)
+}
+
+type Followed = FollowUps & { readonly endings: readonly Planned[] }
+
+/**
+ * What follows from the endings. Where that cannot be worked out, a bug of ours, what was delivered is recorded all the same, or it would be
+ * delivered again; all others wait: their senders must hear of them yet.
+ */
+async function followed(parts: DeliveryParts, group: Group, endings: readonly Planned[], about: About): Promise<Followed> {
+  const settlementsOf = (some: readonly Planned[]) => some.map((ending) => settlementOf(ending, group, about.facts, parts.clock()))
+  try {
+    return { endings, ...(await followUps(parts, group, endings, settlementsOf(endings), about)) }
+  } catch (error) {
+    parts.log.error({ err: error, message: group.message.id }, 'what follows from an attempt could not be written')
+    const text = 'the gateway could not write what follows from the attempt, a fault of ours'
+    const kept = endings.map((ending) => (ending.outcome.kind === 'delivered' ? ending : postponed(parts, group, ending.recipient, text)))
+    return { endings: kept, settlements: settlementsOf(kept), statements: [] }
+  }
+}
+
+/** A fault of ours stood in the way: the recipient waits, without an end. `text` says what could not be done. */
+export function postponed({ clock, settings }: DeliveryParts, group: Group, recipient: ClaimedRecipient, text: string): Planned {
+  const now = clock()
+  const retry = { then: 'failed' } as const
+  const outcome = { kind: 'deferred', reason: 'local-fault', text, next: 'it is kept and tried again', evidence: {}, retry } as const
+  const timing = {
+    ...{ schedule: settings['retry.schedule'], lifetime: Number.POSITIVE_INFINITY, jitter: Math.random() },
+    ...{ acceptedAt: group.message.acceptedAt, stepAttempts: recipient.stepAttempts + 1, stepSince: now, now },
+  }
+  const next = nextAttempt({ retry, waits: [], ...timing })
+  return unwalked(recipient, group, outcome, { now, nextAttemptAt: next.kind === 'again' ? next.at : now })
 }
 
 /** The ending of a recipient that walked nowhere: its plan stays as it stands in the database, for it may not be trustworthy. */
@@ -88,7 +119,7 @@ export const unread = ({ message }: Group): About => ({
 function tell({ log }: DeliveryParts, { message }: Group, { recipient, outcome, method }: Planned): void {
   const why = sentence(outcome)
   const mail = { message: message.id, recipient: recipient.id, to: recipient.address }
-  if (isDamage(outcome)) log.error({ ...mail, why }, 'a message is held: its stored form cannot be trusted')
+  if (isDamage(outcome)) log.error({ ...mail, why }, 'a message is held, and nothing is tried until an operator decides')
   else log.info({ ...mail, method, outcome: outcome.kind satisfies Outcome['kind'], why }, 'attempt')
 }
 

@@ -15,11 +15,10 @@ import { PolicyAltered } from '../routing/signature.ts'
 import { SealBroken } from '../seal/payload.ts'
 import { type ClaimedRecipient, type Group, type Opened, openClaimed } from '../spool/claim.ts'
 import type { SpoolParts } from '../spool/parts.ts'
-import { nextAttempt } from '../spool/schedule.ts'
 import type { Spool } from '../spool/spool.ts'
 import { sql, Unexpected } from '../store/db.ts'
 import { alike } from './alike.ts'
-import { conclude, unplanned, unread, unwalked } from './conclude.ts'
+import { conclude, postponed, unplanned, unread, unwalked } from './conclude.ts'
 import { type Head, readHead } from './head.ts'
 import { type Planned, planned } from './settlement.ts'
 import { held, type Party, returnedByOperator, walk } from './walk.ts'
@@ -39,7 +38,10 @@ export type DeliveryParts = {
 type Content = Opened & { kind: 'content' } & { readonly head: Head; readonly header: Header; readonly facts: MailFacts }
 
 /** Attempt a group and settle every recipient of it, with all that follows from it, in one transaction. */
-export async function deliverGroup(parts: DeliveryParts, group: Group, signal: AbortSignal): Promise<void> {
+export async function deliverGroup(parts: DeliveryParts, claimed: Group, signal: AbortSignal): Promise<void> {
+  const sound = await withoutCrashers(parts, claimed, signal)
+  if (sound.length === 0) return
+  const group = { ...claimed, recipients: sound }
   const prepared = await prepare(parts, group, signal).catch((error: unknown) => postpone(parts, group, error, signal))
   if (prepared === undefined) return
   const { parties, content } = prepared
@@ -49,6 +51,18 @@ export async function deliverGroup(parts: DeliveryParts, group: Group, signal: A
   content.fileKey.fill(0)
   const broken = done.find((one) => one.status === 'rejected')
   if (broken !== undefined) throw broken.reason
+}
+
+/** A message that ended the process so often is not looked at again. */
+const mostCrashes = 3
+
+/** Hold what has crashed too often, before anything of it is opened; the others. */
+async function withoutCrashers(parts: DeliveryParts, group: Group, signal: AbortSignal): Promise<readonly ClaimedRecipient[]> {
+  const isCrasher = ({ unended }: ClaimedRecipient) => unended >= mostCrashes
+  const crashers = group.recipients.filter(isCrasher)
+  const text = `the gateway ended ${mostCrashes} times while it attempted this message`
+  if (crashers.length > 0) await hold(parts, { ...group, recipients: crashers }, held(text, {}, 'attempt-crashed'), signal)
+  return group.recipients.filter((recipient) => !isCrasher(recipient))
 }
 
 type Prepared = { readonly parties: readonly Party[]; readonly content: Content }
@@ -78,16 +92,8 @@ async function postpone(parts: DeliveryParts, group: Group, error: unknown, sign
   if (error instanceof Unexpected || signal.aborted) throw error
   const { message } = group
   parts.log.error({ err: error, message: message.id, domain: group.domain }, 'a message could not be opened and planned; it waits')
-  const now = parts.clock()
-  const retry = { then: 'failed' } as const
   const text = `the gateway could not open and plan the message (${shortly(error)}), a fault of ours`
-  const outcome = { kind: 'deferred', reason: 'local-fault', text, next: 'it is kept and tried again', evidence: {}, retry } as const
-  const endings = group.recipients.map((recipient) => {
-    const stepAttempts = recipient.stepAttempts + 1
-    const timing = { schedule: parts.settings['retry.schedule'], lifetime: Number.POSITIVE_INFINITY, acceptedAt: message.acceptedAt }
-    const next = nextAttempt({ retry, waits: [], stepAttempts, stepSince: now, now, jitter: Math.random(), ...timing })
-    return unwalked(recipient, group, outcome, { now, nextAttemptAt: next.kind === 'again' ? next.at : now })
-  })
+  const endings = group.recipients.map((recipient) => postponed(parts, group, recipient, text))
   await conclude(parts, group, endings, unread(group), signal)
 }
 
@@ -107,12 +113,23 @@ async function deliverParty(parts: DeliveryParts, group: Group, party: Party, co
  * returned. Then its sender hears of it, unless nothing vouches for who that is.
  */
 async function quarantine(parts: DeliveryParts, group: Group, { text, vouched }: Damage, signal: AbortSignal): Promise<void> {
-  const now = parts.clock()
   const message = vouched ? group.message : { ...group.message, reversePath: '' }
   const unreported = `${returnedByOperator.text}; nobody is told, for its envelope was altered`
   const returned = vouched ? returnedByOperator : { ...returnedByOperator, text: unreported }
-  const endings = group.recipients.map((recipient) => unwalked(recipient, group, recipient.returning ? returned : held(text), { now }))
-  await conclude(parts, { ...group, message }, endings, unread(group), signal)
+  await hold(parts, { ...group, message }, held(text), signal, returned)
+}
+
+/** Settle all without having walked: held, or `returned` where an operator wants that. */
+async function hold(
+  parts: DeliveryParts,
+  group: Group,
+  outcome: ReturnType<typeof held>,
+  signal: AbortSignal,
+  returned: Planned['outcome'] = returnedByOperator,
+): Promise<void> {
+  const now = parts.clock()
+  const endings = group.recipients.map((recipient) => unwalked(recipient, group, recipient.returning ? returned : outcome, { now }))
+  await conclude(parts, group, endings, unread(group), signal)
 }
 
 type Damage = { readonly text: string; readonly vouched: boolean }

@@ -58,12 +58,16 @@ export async function walk(party: Party, parts: WalkParts): Promise<Ending[]> {
   return endings
 }
 
-/** Content or envelope that cannot be trusted: not delivered, not returned, not deleted, but held for a human. */
-export const isDamage = (outcome: Outcome): boolean => outcome.kind !== 'delivered' && outcome.reason === 'content-damaged'
+/**
+ * Content or envelope that cannot be trusted, and what ends the process whenever it is attempted: not delivered, not returned, not deleted, but
+ * held for a human.
+ */
+export const isDamage = (outcome: Outcome): boolean =>
+  outcome.kind !== 'delivered' && (outcome.reason === 'content-damaged' || outcome.reason === 'attempt-crashed')
 
-/** The outcome of what is damaged. */
-export const held = (why: string, evidence: Evidence = {}) =>
-  ({ kind: 'failed', reason: 'content-damaged', text: `held: ${why}`, evidence, status: '5.6.0' }) as const satisfies Outcome
+/** The outcome of what is held. */
+export const held = (why: string, evidence: Evidence = {}, reason: 'content-damaged' | 'attempt-crashed' = 'content-damaged') =>
+  ({ kind: 'failed', reason, text: `held: ${why}`, evidence, status: '5.6.0' }) as const satisfies Outcome
 
 type Walker = { recipient: ClaimedRecipient; earlier: readonly StepResult[]; stepSince: number; stepAttempts: number; waits: Waits }
 

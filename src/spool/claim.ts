@@ -30,6 +30,8 @@ export type ClaimedRecipient = {
   /** Tried whatever is known of its destination: an operator wants it, or the reader of a code waits for it. */
   readonly insist?: boolean
   readonly fence: number
+  /** Attempts begun since the last one that was settled, this one not counted: each ended in a crash, or lost its claim. */
+  readonly unended: number
 }
 
 export type ClaimedMessage = {
@@ -68,15 +70,20 @@ export async function claimGroups(parts: SpoolParts, limit: number, wanted: Want
   return claimed.filter((group) => group !== undefined)
 }
 
-/** Claim these; undefined in the place of one that somebody else was faster with. */
+/**
+ * Claim these; undefined in the place of one that somebody else was faster with. What was under way at two crashes is claimed one at a time:
+ * then the third tells the culprit from those that happened to be there.
+ */
 export async function claimDue({ db, clock, settings }: SpoolParts, due: readonly DueGroup[]): Promise<(Group | undefined)[]> {
   if (due.length === 0) return []
   const now = clock()
   failpoint('claim.before')
   const answers = await db.write(
     ...due.flatMap(({ message, domain }) => [
-      sql`UPDATE recipient SET claimed_until = ${now + settings['limits.claim']}, fence = fence + 1
+      sql`UPDATE recipient SET claimed_until = ${now + settings['limits.claim']}, fence = fence + 1, unended = unended + 1
         WHERE message = ${message} AND domain = ${domain} AND state = 'waiting' AND next_attempt_at <= ${now} AND claimed_until <= ${now}
+          AND (unended < 2 OR NOT EXISTS (SELECT 1 FROM recipient AS other
+            WHERE other.state = 'waiting' AND other.unended >= 2 AND other.claimed_until > ${now} AND other.message <> ${message}))
         RETURNING *`,
       sql`SELECT * FROM message WHERE id = ${message}`,
     ]),
@@ -186,6 +193,7 @@ type RecipientRow = {
   delay_noticed: number
   request: string | null
   fence: number
+  unended: number
 }
 
 const readMessage = (row: MessageRow): ClaimedMessage => ({
@@ -222,4 +230,5 @@ const readRecipient = (row: RecipientRow, kind: MessageKind): ClaimedRecipient =
   returning: row.request === 'bounce',
   ...((row.request === 'retry' || kind === 'code') && { insist: true }),
   fence: row.fence,
+  unended: row.unended - 1,
 })

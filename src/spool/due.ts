@@ -66,6 +66,7 @@ function dueStatement(
           SELECT recipient.message, recipient.domain, message.header_from AS sender, MIN(recipient.next_attempt_at) AS due
           FROM recipient JOIN message ON message.id = recipient.message
           WHERE state = 'waiting' AND next_attempt_at <= $1 AND claimed_until <= $1 ${codesOnly ? "AND message.kind = 'code'" : ''} ${others}
+            AND (unended < 2 OR NOT EXISTS (SELECT 1 FROM recipient AS other WHERE other.state = 'waiting' AND other.unended >= 2 AND other.claimed_until > $1))
           GROUP BY recipient.message, recipient.domain, message.header_from) AS due_groups) AS placed) AS turns
     ORDER BY turn, due LIMIT $2`
   return { text, values: [now, most, ...listed] }

@@ -65,7 +65,7 @@ function update(action: QueueAction, id: string, now: number): Statement {
     case 'hold':
       return sql`UPDATE recipient SET state = 'held' WHERE id = ${id} AND state = 'waiting' AND claimed_until <= ${now} RETURNING id`
     case 'release':
-      return sql`UPDATE recipient SET state = 'waiting', next_attempt_at = ${now} WHERE id = ${id} AND state = 'held' RETURNING id`
+      return sql`UPDATE recipient SET state = 'waiting', next_attempt_at = ${now}, unended = 0 WHERE id = ${id} AND state = 'held' RETURNING id`
     case 'bounce':
       return sql`UPDATE recipient SET state = 'waiting', request = 'bounce', next_attempt_at = ${now}
         WHERE id = ${id} AND state IN ('waiting', 'held') AND claimed_until <= ${now} RETURNING id`

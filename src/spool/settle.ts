@@ -91,7 +91,8 @@ function settleRecipient({ keyring }: SpoolParts, settlement: Settlement, now: n
     1,
     sql`UPDATE recipient SET state = ${state}, plan = COALESCE(${plan}, plan), step = ${settlement.step},
       step_since = ${settlement.stepSince ?? null}, attempts = attempts + 1, step_attempts = ${settlement.stepAttempts},
-      next_attempt_at = ${settlement.nextAttemptAt}, claimed_until = 0, request = NULLIF(request, 'retry'), method = ${settlement.method}, reason = ${settlement.reason},
+      next_attempt_at = ${settlement.nextAttemptAt}, claimed_until = 0,
+      unended = unended * ${settlement.reason === 'attempt-crashed' ? 1 : 0}, request = NULLIF(request, 'retry'), method = ${settlement.method}, reason = ${settlement.reason},
       assurance = ${settlement.assurance}, proof = ${settlement.proof}, last_reply = ${settlement.lastReply},
       delay_noticed = ${settlement.delayNoticed ? 1 : 0}, settled_at = ${state === 'waiting' || state === 'held' ? null : now}
     WHERE id = ${recipient.id} AND fence = ${recipient.fence} AND state = 'waiting' AND claimed_until > 0`,

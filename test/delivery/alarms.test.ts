@@ -28,7 +28,7 @@ const ending = (
   return {
     recipient: {
       ...{ id: 'a', address: 'a@a.example', notify: [], bcc: false, step: 0, stepSince: 0, attempts: 0, stepAttempts: 0 },
-      ...{ delayNoticed: false, inDoubt: false, returning: false, fence: 1 },
+      ...{ delayNoticed: false, inDoubt: false, returning: false, fence: 1, unended: 0 },
       frozen: { plan, earlier: known, waits: [] },
     },
     ...{ step: 0, method: 'tls', answer: undefined, stepSince: 0, waits: [], nextAttemptAt: undefined, plan, frozen: undefined },

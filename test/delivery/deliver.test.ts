@@ -13,7 +13,7 @@ import { defaultSettings } from '../../src/ops/settings.ts'
 import { PolicyAltered } from '../../src/routing/signature.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
 import { SealBroken } from '../../src/seal/payload.ts'
-import { claimGroups } from '../../src/spool/claim.ts'
+import { claimGroups, dropClaims } from '../../src/spool/claim.ts'
 import type { SpoolParts } from '../../src/spool/parts.ts'
 import { operate } from '../../src/spool/queue.ts'
 import { createSpool } from '../../src/spool/spool.ts'
@@ -429,4 +429,90 @@ test('a success report for a letter is written when its notice was accepted, not
   assert.equal(told.length, 1)
   assert.match(told[0] ?? '', /a notice of the letter was delivered \(method escrow\); it is kept sealed until /)
   assert.match(told[0] ?? '', /^Action: delivered\r\nStatus: 2\.0\.0\r$/m)
+})
+
+/** The process ends in the middle of every attempt that is under way. */
+async function crash(): Promise<number> {
+  const groups = await claimGroups(world.spoolParts, 10)
+  await dropClaims(world.spoolParts)
+  return groups.length
+}
+
+test('a message whose attempt ended the process three times is held with an alarm and not looked at again, until an operator decides', async () => {
+  world.answers.tls = () => assert.fail('it must not be attempted')
+  const id = await accept([{ address: 'tls@lab.example' }])
+  for (let times = 0; times < 3; times++) assert.equal(await crash(), 1)
+  await world.spoolParts.db.write(sql`UPDATE content SET inline_payload = ${Buffer.from('what crashes us')} WHERE message = ${id}`)
+  await deliver()
+  const { state, reason, last_reply } = await stateOf('tls@lab.example')
+  assert.deepEqual([state, reason], ['held', 'attempt-crashed'])
+  assert.equal(last_reply, 'held: the gateway ended 3 times while it attempted this message')
+  const audit = await world.spoolParts.db.read<{ action: string }>(sql`SELECT action FROM audit ORDER BY at, id`)
+  assert.equal(audit.at(-1)?.action, 'recipient.held')
+  assert.deepEqual(await reports(), [])
+  assert.equal((await world.spoolParts.db.read(sql`SELECT * FROM content`)).length, 1, 'its content is kept')
+})
+
+test('what crashed too often and is released is attempted as if it never had; returned, it is not looked at', async () => {
+  world.answers.tls = all(delivered)
+  const by = { actor: 'cli:me', now: world.now, dryRun: false }
+  const [released, returned] = [await accept([{ address: 'tls@lab.example' }]), await accept([{ address: 'tls@shop.example' }])]
+  for (let times = 0; times < 2; times++) assert.equal(await crash(), 2)
+  for (let times = 0; times < 2; times++) {
+    assert.equal(await crash(), 1, 'one at a time')
+    await deliver()
+  }
+  assert.deepEqual(
+    (await states()).map(({ state }) => state),
+    ['held', 'held'],
+  )
+  await operate(world.spoolParts.db, 'release', { kind: 'id', id: released }, by)
+  await world.spoolParts.db.write(sql`DELETE FROM content WHERE message = ${returned}`)
+  await operate(world.spoolParts.db, 'bounce', { kind: 'id', id: returned }, by)
+  await deliver()
+  assert.deepEqual([(await stateOf('tls@lab.example')).state, (await stateOf('tls@shop.example')).state], ['delivered', 'bounced'])
+  assert.match((await reports())[0] ?? '', /an administrator =\s+of the mail gateway returned it/)
+})
+
+test('mail that was under way at two crashes is attempted one message at a time, other mail beside it', async () => {
+  for (const domain of ['a.example', 'b.example', 'c.example']) await accept([{ address: `tls@${domain}` }])
+  for (let times = 0; times < 2; times++) assert.equal(await crash(), 3)
+  await accept([{ address: 'tls@new.example' }])
+  const domains = async () => (await claimGroups(world.spoolParts, 10)).map(({ domain }) => domain)
+  assert.deepEqual((await domains()).toSorted(), ['a.example', 'new.example'])
+  assert.deepEqual(await domains(), [], 'the other suspects wait')
+  await dropClaims(world.spoolParts)
+  world.answers.tls = all(delivered)
+  for (let round = 0; round < 3; round++) await deliver()
+  assert.deepEqual(
+    (await states()).map(({ state }) => state),
+    ['held', 'delivered', 'delivered', 'delivered'],
+    'the third crash has told which it was',
+  )
+})
+
+test('crashes count only in a row: an attempt that was settled in between begins the count anew', async () => {
+  const deferred: Outcome = { kind: 'deferred', reason: 'unreachable', text: 'nobody there', evidence: {}, retry: { then: 'failed' } }
+  world.answers.tls = all(deferred)
+  await accept([{ address: 'tls@lab.example' }])
+  for (let round = 0; round < 3; round++) {
+    for (let times = 0; times < 2; times++) assert.equal(await crash(), 1)
+    await deliver()
+    assert.equal((await stateOf('tls@lab.example')).state, 'waiting')
+    world.now += 1_200_000
+  }
+})
+
+test('what was done is recorded although what follows from it cannot be written', async () => {
+  await accept([{ address: 'tls-pgp@lab.example', notify: ['SUCCESS'] }, { address: 'escrow@lab.example' }])
+  world.answers.tls = all(delivered)
+  world.answers.escrow = all({ kind: 'failed', reason: 'recipient-refused', text: 'no such user', evidence: {}, status: '5.1.1' })
+  const broken = () => {
+    throw new Error('a bug of ours')
+  }
+  await deliver({ ...world.parts, spool: { ...world.parts.spool, draft: broken } })
+  const [refused, taken] = await states()
+  assert.deepEqual([taken?.state, taken?.last_reply], ['delivered', 'taken'], 'or it would be delivered again')
+  assert.deepEqual([refused?.state, refused?.reason], ['waiting', 'local-fault'], 'its sender must hear of it yet')
+  assert.equal((refused?.next_attempt_at ?? 0) > world.now, true)
 })

@@ -28,6 +28,7 @@ const recipient = (id: string, more: Partial<ClaimedRecipient> = {}): ClaimedRec
   inDoubt: false,
   returning: false,
   fence: 1,
+  unended: 0,
   ...more,
 })
 const delivered: Outcome = { kind: 'delivered', assurance: 'verified', text: 'taken', evidence: {} }
