@@ -1,65 +1,77 @@
-/** The policy commands: check, apply, show. */
+/** The policy commands that concern a text: check, test, apply. */
 import type { Command } from 'commander'
 import { methods } from '../methods/index.ts'
+import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { lint } from '../routing/lint.ts'
 import { parsePolicy } from '../routing/parse.ts'
+import type { Policy } from '../routing/policy.ts'
 import { describeProblem, type Problem } from '../routing/problem.ts'
-import { readPolicyFile } from '../routing/store.ts'
+import { type Proved, prove } from '../routing/prove.ts'
+import { describeTests, junit } from '../routing/report.ts'
+import { failures, readPolicyFile } from '../routing/store.ts'
 import { actor, type Common, command, later } from './command.ts'
 import { policiesOf, settingsOf, withDatabase } from './open.ts'
-import { print, printJson, time } from './print.ts'
+import { addPolicyHistory } from './policy-history.ts'
+import { print, printJson } from './print.ts'
 
 /** Add the commands to the program. */
 export function addPolicyCommands(program: Command): void {
   const policy = program.command('policy').description('the rules: who is served how')
-  command(policy, 'check <file>', 'check a policy without applying it').action(check)
+  command(policy, 'check <file>', 'mistakes, warnings and tests of a policy, without applying it').action(check)
+  command(policy, 'test <file>', 'run the tests of a policy').option('--junit', 'print the results as JUnit XML').action(test)
   command(policy, 'apply <file>', 'put a policy in force for messages accepted from now on')
     .option('--comment <text>', 'why, for the history', '')
     .option('--dry-run', 'only say what would happen')
     .action(apply)
-  command(policy, 'show', 'print the policy in force')
-    .option('--revision <n>', 'an older revision')
-    .action((options: Common & { revision?: string }) => show(options))
-  for (const verb of ['diff', 'history', 'rollback', 'preview', 'simulate', 'test']) later(policy, verb)
+  addPolicyHistory(policy)
+  for (const verb of ['preview', 'simulate']) later(policy, verb)
 }
 
-async function check(file: string, { json }: Common): Promise<void> {
-  const text = await readPolicy(file)
-  const read = parsePolicy(text, methods)
-  if (read.kind === 'errors') throw refused(file, read.problems, json)
-  const warnings = lint(read.policy)
-  if (json) return printJson({ valid: true, rules: read.policy.rules.length, warnings })
-  for (const warning of warnings) process.stderr.write(`${describeProblem(file, warning)} (warning)\n`)
-  print(`${file}: the policy is valid, ${read.policy.rules.length} rules${warnings.length > 0 ? `, ${warnings.length} warnings` : ''}`)
+async function check(file: string, options: Common): Promise<void> {
+  const { text, policy, proved } = await examined(file, options)
+  const failing = failures(proved)
+  if (failing.length > 0) throw refused(file, failing, options.json, text)
+  const warnings = lint(policy)
+  if (options.json) return printJson({ valid: true, rules: policy.rules.length, tests: proved.length, warnings })
+  warn(file, warnings, text)
+  const passed = proved.length === 0 ? '' : `, ${count(proved.length, 'test')} passed`
+  const warned = warnings.length === 0 ? '' : `, ${count(warnings.length, 'warning')}`
+  print(`${file}: the policy is valid, ${count(policy.rules.length, 'rule')}${passed}${warned}`)
+}
+
+async function test(file: string, options: Common & { junit?: boolean }): Promise<void> {
+  const { proved } = await examined(file, options)
+  const failed = proved.filter(({ passed }) => !passed).length
+  if (options.junit) print(junit(file, proved))
+  else if (options.json) printJson({ passed: proved.length - failed, failed, tests: proved })
+  else print(proved.length === 0 ? `${file}: the policy has no tests` : describeTests(file, proved))
+  if (failed > 0) throw new CommandError('badData', `${count(failed, 'test')} of ${file} ${failed === 1 ? 'fails' : 'fail'}`)
 }
 
 async function apply(file: string, options: Common & { comment: string; dryRun?: boolean }): Promise<void> {
-  const text = await readPolicy(file)
   if (options.dryRun) return check(file, options)
+  const text = await readPolicy(file)
   const settings = settingsOf(options)
   await withDatabase(settings, async (db) => {
     const applied = await (await policiesOf(settings, db)).apply(text, { by: actor(), comment: options.comment })
-    if (applied.kind === 'errors') throw refused(file, applied.problems, options.json)
+    if (applied.kind === 'errors') throw refused(file, applied.problems, options.json, text)
     if (options.json) return printJson(applied)
     if (applied.kind === 'unchanged') return print(`nothing to do: this text is in force as revision ${applied.revision}`)
-    for (const warning of applied.warnings) process.stderr.write(`${describeProblem(file, warning)} (warning)\n`)
-    print(`policy revision ${applied.revision} (${applied.fingerprint}) is in force for messages accepted from now on`)
+    warn(file, applied.warnings, text)
+    const passed = applied.tests === 0 ? '' : ` (${count(applied.tests, 'test')} passed)`
+    print(`policy revision ${applied.revision} (${applied.fingerprint}) is in force for messages accepted from now on${passed}`)
   })
 }
 
-async function show(options: Common & { revision?: string }): Promise<void> {
-  const settings = settingsOf(options)
-  await withDatabase(settings, async (db) => {
-    const store = await policiesOf(settings, db)
-    const found = options.revision === undefined ? await store.ensureDefault() : await store.at(Number(options.revision))
-    if (found === undefined) throw new CommandError('badData', `there is no policy revision ${options.revision}`)
-    const { revision, fingerprint, appliedAt, appliedBy, comment, text } = found
-    if (options.json) return printJson({ revision, fingerprint, appliedAt, appliedBy, comment, text })
-    print(
-      `# revision ${revision} (${fingerprint}), applied ${time(appliedAt)} by ${appliedBy}${comment === '' ? '' : `: ${comment}`}\n${text.trimEnd()}`,
-    )
-  })
+type Examined = { readonly text: string; readonly policy: Policy; readonly proved: readonly Proved[] }
+
+/** The text of a file read and its tests run, or exit 65 with every mistake. */
+async function examined(file: string, options: Common): Promise<Examined> {
+  const text = await readPolicy(file)
+  const read = parsePolicy(text, methods)
+  if (read.kind === 'errors') throw refused(file, read.problems, options.json, text)
+  return { text, policy: read.policy, proved: prove(read.policy, settingsOf(options), systemClock()) }
 }
 
 async function readPolicy(file: string): Promise<string> {
@@ -68,7 +80,14 @@ async function readPolicy(file: string): Promise<string> {
   throw new CommandError('badData', read.problems.map(({ text }) => text).join('\n'))
 }
 
-function refused(file: string, problems: readonly Problem[], json: boolean | undefined): CommandError {
+function refused(file: string, problems: readonly Problem[], json: boolean | undefined, source: string): CommandError {
   if (json) printJson({ valid: false, problems })
-  return new CommandError('badData', problems.map((problem) => describeProblem(file, problem)).join('\n'))
+  return new CommandError('badData', problems.map((problem) => describeProblem(file, problem, source)).join('\n'))
 }
+
+function warn(file: string, warnings: readonly Problem[], source: string): void {
+  for (const warning of warnings)
+    process.stderr.write(`${describeProblem(file, { ...warning, text: `warning: ${warning.text}` }, source)}\n`)
+}
+
+const count = (number: number, word: string): string => `${number} ${word}${number === 1 ? '' : 's'}`

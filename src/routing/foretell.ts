@@ -37,11 +37,13 @@ export type Foretold = {
   /** Why not the step before, or why it waits. */
   readonly reason: Reason | null
   readonly after: string
+  /** The steps that could not serve, in order. */
+  readonly earlier: readonly Refused[]
 }
 
 export type Proofs = Pick<Settings, 'escrow.proof' | 'escrow.onDowngrade' | 'escrow.onClearPath'>
 
-type Refused = { readonly method: string; readonly reason: Reason; readonly after: string }
+export type Refused = { readonly method: string; readonly reason: Reason; readonly after: string }
 
 /** Walk the steps until one serves, waits or fails. */
 export function foretell(steps: readonly Step[], side: Side, proofs: Proofs): Foretold {
@@ -58,7 +60,7 @@ export function foretell(steps: readonly Step[], side: Side, proofs: Proofs): Fo
 function end(method: string, earlier: readonly Refused[], more: Partial<Foretold> = {}): Foretold {
   const last = earlier.at(-1)
   const why = { reason: last?.reason ?? null, after: last?.after ?? '' }
-  return { method, assurance: null, clear: false, proof: null, held: false, ...why, ...more }
+  return { method, assurance: null, clear: false, proof: null, held: false, ...why, earlier, ...more }
 }
 
 function meet(

@@ -87,8 +87,10 @@ function factsOf(policy: Policy, example: Example, now: number): PlanFacts {
 const meets = (expected: string, told: Foretold): boolean =>
   expected === told.method || (expected === 'clear' && told.clear) || (expected === 'hold' && told.held)
 
-function wordsFor({ method, clear, proof, held, reason }: Foretold): string {
-  const because = reason === null ? '' : ` because ${reason}`
+function wordsFor({ method, clear, proof, held, reason, earlier }: Foretold): string {
+  const declined = earlier.map((refused) => `${refused.method} ${refused.reason}`)
+  const why = declined.length > 0 ? declined : reason === null ? [] : [reason]
+  const because = why.length === 0 ? '' : ` (${why.join(', ')})`
   const detail = [
     clear ? 'in clear' : '',
     proof === null ? '' : `proof ${proof}`,

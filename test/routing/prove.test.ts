@@ -64,7 +64,7 @@ tests:
       column: 5,
       name: 'ann@org.example to max@lab.example (TLS expired): tls',
       passed: false,
-      text: 'expected tls, expected rule "default", but it would be escrow, proof code because certificate-expired by rule "labs" (line 3)',
+      text: 'expected tls, expected rule "default", but it would be escrow, proof code (tls certificate-expired) by rule "labs" (line 3)',
     })
   })
 

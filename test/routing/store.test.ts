@@ -239,7 +239,7 @@ test('a policy with a failing test is not applied, and says which test and what 
       line: 4,
       column: 5,
       text: 'the test fails: a@org.example to b@lab.example (TLS none): tls',
-      hint: 'expected tls, but it would be escrow, proof code because starttls-not-supported by rule "default" (line 2)',
+      hint: 'expected tls, but it would be escrow, proof code (tls starttls-not-supported) by rule "default" (line 2)',
     },
   ])
   assert.equal((await store.current()).revision, 1)
