@@ -1,12 +1,14 @@
 /** Starts the peers, lets them take turns, and writes a line for each measurement. */
-import { appendFile, mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FakeDns } from '../src/demo/fake-dns.ts'
-import { type Certificates, makeCertificates } from './certificates.ts'
-import { farGround, farHosts, nearGround, startDns } from './ground.ts'
+import type { Certificates } from './certificates.ts'
+import { durability } from './durability.ts'
+import { farGround, nearGround, startDns } from './ground.ts'
 import { openAccount } from './machine/account.ts'
 import { type Contestant, measure, type Row } from './measure.ts'
 import type { PeerKind } from './peers/peer.ts'
+import type { Results } from './results.ts'
 import type { Scenario } from './scenarios.ts'
 import type { Tool } from './tools.ts'
 
@@ -18,12 +20,12 @@ export type Contest = {
   /** Scratch, on a real disk. */
   readonly folder: string
   readonly say: (line: string) => void
-  readonly each: (row: Row) => Promise<void>
+  readonly certificates: Certificates
+  readonly results: Results
 }
 
 /** Runs every scenario: first those with one next hop, then, with all peers started anew, those with a distant many. */
 export async function hold(contest: Contest): Promise<void> {
-  const certificates = await makeCertificates(join(contest.folder, 'certificates'), ['localhost', '127.0.0.1', farHosts])
   const dns = await startDns()
   const clock = progress(contest)
   try {
@@ -31,29 +33,30 @@ export async function hold(contest: Contest): Promise<void> {
       const scenarios = contest.scenarios.filter((scenario) => (scenario.distant ?? false) === distant)
       if (scenarios.length === 0) continue
       if (distant && dns === undefined) contest.say('left out: 200 domains need namespaces of our own (Linux, root, unshare, ip)')
-      else await takeTurns({ ...contest, scenarios }, { certificates, dns: distant ? dns : undefined, clock })
+      else await takeTurns({ ...contest, scenarios }, { dns: distant ? dns : undefined, clock })
     }
   } finally {
     await dns?.close()
   }
 }
 
-type Grounds = { readonly certificates: Certificates; readonly dns: FakeDns | undefined; readonly clock: () => string }
+type Grounds = { readonly dns: FakeDns | undefined; readonly clock: () => string }
 
 /** All peers are up together but idle; rounds interleave them, so that a slow spell of the machine hits all alike. */
 async function takeTurns(contest: Contest, grounds: Grounds): Promise<void> {
-  const { scenarios, rounds, tool, say, each } = contest
+  const { scenarios, rounds, tool, say, results } = contest
   const kinds = contest.kinds.filter((kind) => scenarios.some((scenario) => enters(kind, scenario)))
   const contestants: Contestant[] = []
   try {
     for (const [i, kind] of kinds.entries()) contestants.push(await enter(kind, i + 1, contest, grounds))
+    if (grounds.dns === undefined) for (const contestant of contestants) await watchDurability(contestant, contest)
     for (const scenario of scenarios) {
       const those = contestants.filter(({ kind }) => enters(kind, scenario))
       for (let round = 1; round <= rounds; round++) {
         // Whoever is measured last has the warmest disk cache, and the fullest.
         for (const contestant of round % 2 === 1 ? those : those.toReversed()) {
           const row = await measure(contestant, scenario, round, tool)
-          await each(row)
+          await results.addRow(row)
           say(`${grounds.clock()} ${inWords(row)}`)
         }
       }
@@ -67,7 +70,7 @@ const enters = (kind: PeerKind, scenario: Scenario): boolean =>
   scenario.distant ? kind.scenarios === undefined : (kind.scenarios?.includes(scenario.name) ?? true)
 
 /** Start a peer on its ground, and warm both up: nobody measures a server in its first second. */
-async function enter(kind: PeerKind, number: number, { folder, tool, say }: Contest, { certificates, dns }: Grounds): Promise<Contestant> {
+async function enter(kind: PeerKind, number: number, { folder, tool, certificates, say }: Contest, { dns }: Grounds): Promise<Contestant> {
   say(`starting ${kind.name}: ${kind.about}`)
   const own = join(folder, 'peers', kind.name)
   await rm(own, { recursive: true, force: true })
@@ -86,6 +89,12 @@ async function enter(kind: PeerKind, number: number, { folder, tool, say }: Cont
   if (problem === undefined) return contestant
   await leave(contestant)
   throw new Error(`${kind.name} lost mail while warming up: ${problem}; see ${own}`)
+}
+
+async function watchDurability(contestant: Contestant, { tool, results, say }: Contest): Promise<void> {
+  const seen = await durability(contestant, tool)
+  await results.addDurability(seen)
+  say(`${seen.peer}: ${seen.text}`)
 }
 
 /** What went wrong, in words. Dead domains are left to the measurement. */
@@ -129,6 +138,3 @@ export function inWords(row: Row): string {
     ...wrong,
   ].join(', ')
 }
-
-/** Appends rows to a file of JSON lines. */
-export const writer = (file: string) => (row: Row) => appendFile(file, `${JSON.stringify(row)}\n`)

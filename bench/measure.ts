@@ -4,6 +4,7 @@ import { type Account, forgetPeaks, memoryOf } from './machine/account.ts'
 import { stolen, ticks } from './machine/noise.ts'
 import type { Peer, PeerKind } from './peers/peer.ts'
 import type { Scenario } from './scenarios.ts'
+import { quantile, rounded } from './statistics.ts'
 import type { Counted, Generated, Tool } from './tools.ts'
 
 /** A peer that is up, with the ground that only its mail goes to. */
@@ -47,8 +48,9 @@ export type Row = {
 const drainLimit = 120_000
 
 /** Run a scenario once. Nothing is thrown for what the peer does wrong: the row says it. */
-export async function measure(contestant: Contestant, scenario: Scenario, round: number, tool: Tool): Promise<Row> {
-  const { account, ground } = contestant
+export async function measure(contestant: Contestant, whole: Scenario, round: number, tool: Tool): Promise<Row> {
+  const { account, ground, kind } = contestant
+  const scenario = { ...whole, messages: Math.max(whole.sessions, Math.round(whole.messages * (kind.share ?? 1))) }
   const before = await tool.calibrate(0.2, 2)
   await ground.sink.reset()
   forgetPeaks(account)
@@ -59,7 +61,7 @@ export async function measure(contestant: Contestant, scenario: Scenario, round:
   const after = await tool.calibrate(0.2, 2)
   const { generated, counted } = run
   return {
-    peer: contestant.kind.name,
+    peer: kind.name,
     version: contestant.peer.version,
     scenario: scenario.name,
     round,
@@ -116,11 +118,3 @@ async function oneByOne({ peer, ground, account }: Contestant, { messages, octet
 }
 
 const pause = (milliseconds: number) => new Promise((next) => setTimeout(next, milliseconds))
-
-export const rounded = (value: number, digits: number): number => Number(value.toFixed(digits))
-
-/** The value below which this part of all values lies; NaN of none. */
-export function quantile(values: readonly number[], part: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor((sorted.length - 1) * part)] ?? Number.NaN
-}

@@ -9,6 +9,8 @@ import { ours } from './peers/ours.ts'
 import type { PeerKind } from './peers/peer.ts'
 import { postfix, tunedPostfix } from './peers/postfix.ts'
 import { type Scenario, scenarios } from './scenarios.ts'
+import { trials } from './trials/index.ts'
+import type { Trial } from './trials/trial.ts'
 
 export type Options =
   | {
@@ -19,6 +21,15 @@ export type Options =
       readonly folder: string
       readonly results: string
       readonly append: boolean
+      /** The page whose measured part is written anew; undefined: none, because the results are kept elsewhere. */
+      readonly page: string | undefined
+      readonly trials: readonly Trial[]
+      /** 1, or less for a quick run. */
+      readonly trialScale: number
+      /** Our main.js. */
+      readonly program: string
+      /** Only write the report of the results that are there. */
+      readonly onlyReport: boolean
     }
   | { readonly kind: 'help' }
   | { readonly kind: 'wrong'; readonly text: string }
@@ -45,18 +56,23 @@ export const helpText = `npm run bench -- [options]        Letterlock beside oth
     .join(', ')} (default: all that are installed)
   --main FILE            the main.js that our peers are (default: this working tree's dist/main.js)
   --program name=FILE    one more Letterlock, of another build; may be repeated
-  --scenarios a,b        which: ${scenarios.map(({ name }) => name).join(', ')} (default: all)
+  --scenarios a,b        which: ${scenarios.map(({ name }) => name).join(', ')} (default: all; none)
+  --trials a,b           which: ${trials.map(({ name }) => name).join(', ')} (default: all; none)
   --rounds N             how often each peer is measured under each scenario, in turns (default 3)
-  --quick                one round of a third of the messages
-  --scale X              X times as many messages
+  --quick                one round of a third of the messages, trials of a tenth: about five minutes
+  --scale X              X times as many messages, in trials too
   --folder DIR           scratch, on the disk that is to be measured (default ${scratch}, or $BENCH_FOLDER)
   --results DIR          where the results are written (default bench/results)
   --append               add to the results that are there
+  --report               measure nothing, only write the report of the results anew
   --no-build             do not install and build first
   --help
 
 Scenarios:
 ${scenarios.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
+
+Trials, of Letterlock alone:
+${trials.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
 `
 
 const known = {
@@ -64,12 +80,14 @@ const known = {
   main: { type: 'string' },
   program: { type: 'string', multiple: true },
   scenarios: { type: 'string' },
+  trials: { type: 'string' },
   rounds: { type: 'string' },
   quick: { type: 'boolean' },
   scale: { type: 'string' },
   folder: { type: 'string' },
   results: { type: 'string' },
   append: { type: 'boolean' },
+  report: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const
 
@@ -92,10 +110,12 @@ function chosen(values: Values): Options {
     return ours({ name, about: program, program })
   })
   const folder = values.folder ?? scratch
-  const scale = number(values.scale ?? '1', '--scale') * (values.quick ? 1 / 3 : 1)
+  const program = values.main ?? built
+  const wanted = number(values.scale ?? '1', '--scale')
+  const scale = wanted * (values.quick ? 1 / 3 : 1)
   return {
     kind: 'run',
-    peers: [...named(values.peers, allPeers(values.main ?? built, folder), 'peer'), ...programs],
+    peers: [...named(values.peers, allPeers(program, folder), 'peer'), ...programs],
     scenarios: named(values.scenarios, scenarios, 'scenario').map((scenario) => ({
       ...scenario,
       messages: Math.max(scenario.sessions, Math.round(scenario.messages * scale)),
@@ -104,6 +124,11 @@ function chosen(values: Values): Options {
     folder,
     results: values.results ?? join(import.meta.dirname, 'results'),
     append: values.append === true,
+    page: values.results === undefined ? join(packageRoot, 'docs', 'performance.md') : undefined,
+    trials: named(values.trials, trials, 'trial'),
+    trialScale: wanted * (values.quick ? 1 / 10 : 1),
+    program,
+    onlyReport: values.report === true,
   }
 }
 
@@ -115,6 +140,7 @@ function number(text: string, option: string): number {
 
 function named<T extends { readonly name: string }>(text: string | undefined, from: readonly T[], what: string): readonly T[] {
   if (text === undefined) return from
+  if (text === 'none') return []
   return text.split(',').map((name) => {
     const found = from.find((one) => one.name === name)
     if (found === undefined) throw new Error(`there is no ${what} '${name}'; there are ${from.map((one) => one.name).join(', ')}`)

@@ -1,56 +1,63 @@
-/** `npm run bench`: Letterlock beside other mail servers on this machine, as a table. */
-import { mkdir, rm } from 'node:fs/promises'
+/** `npm run bench`: Letterlock beside other mail servers on this machine, and a few trials of its own; then the report. */
 import { join } from 'node:path'
-import { hold, writer } from './contest.ts'
+import { makeCertificates } from './certificates.ts'
+import { hold } from './contest.ts'
+import { farHosts } from './ground.ts'
 import { inOwnNetwork, isolated } from './isolate.ts'
-import type { Row } from './measure.ts'
-import { helpText, readOptions } from './options.ts'
-import { table } from './report.ts'
+import { describeMachine } from './machine/describe.ts'
+import { helpText, type Options, readOptions } from './options.ts'
+import { writeReport } from './report/report.ts'
+import { openResults } from './results.ts'
 import { buildTool } from './tools.ts'
+import { holdTrials } from './trials/hold.ts'
 
-const options = readOptions(process.argv.slice(2))
-if (options.kind === 'help' || options.kind === 'wrong') {
-  process.stderr.write(options.kind === 'help' ? helpText : `bench: ${options.text}\n\n${helpText}`)
-  process.exit(options.kind === 'help' ? 0 : 64)
-}
-const say = (line: string) => process.stderr.write(`${line}\n`)
+type Wanted = Options & { readonly kind: 'run' }
 
-if (!isolated() && inOwnNetwork.possible()) {
-  process.exitCode = await inOwnNetwork.run(options.folder)
-} else {
+const say = (line: string) => void process.stderr.write(`${line}\n`)
+process.exitCode = await main(readOptions(process.argv.slice(2)))
+
+async function main(options: Options): Promise<number> {
+  if (options.kind === 'help') {
+    process.stdout.write(helpText)
+    return 0
+  }
+  if (options.kind === 'wrong') {
+    say(`bench: ${options.text}\n\n${helpText}`)
+    return 64
+  }
   try {
-    await runHere()
+    return await run(options)
   } catch (error) {
     say(`bench: ${error instanceof Error ? error.message : String(error)}`)
-    process.exitCode = 70
+    return 70
   }
 }
 
-async function runHere(): Promise<void> {
-  if (options.kind !== 'run') return
-  const tool = await buildTool(options.folder)
-  const kinds = options.peers.filter((kind) => {
-    const why = kind.missing()
-    if (why !== undefined) say(`left out: ${kind.name}: ${why}`)
+async function run(options: Wanted): Promise<number> {
+  if (!options.onlyReport) {
+    if (!isolated() && inOwnNetwork.possible()) return inOwnNetwork.run(options.folder)
+    if (!isolated()) say('not root, or no namespaces here: ports are shared with the machine, and 200 domains cannot be played')
+    await measureAll(options)
+  }
+  const { tables, files } = await writeReport(options.results, options.page)
+  process.stdout.write(`${tables}\n`)
+  say(`written: ${files.join(', ')}`)
+  return 0
+}
+
+async function measureAll(options: Wanted): Promise<void> {
+  const { folder, scenarios, rounds } = options
+  const tool = await buildTool(folder)
+  const machine = describeMachine(folder)
+  if (machine.fileSystem === 'tmpfs') say(`warning: ${folder} is in memory: nobody pays for fsync there; --folder names a folder on a disk`)
+  const results = await openResults(options.results, machine, options.append)
+  const certificates = await makeCertificates(join(folder, 'certificates'), ['localhost', '127.0.0.1', farHosts])
+  const kinds = options.peers.filter(({ name, missing }) => {
+    const why = missing()
+    if (why !== undefined) say(`left out: ${name}: ${why}`)
     return why === undefined
   })
-  await mkdir(options.results, { recursive: true })
-  const file = join(options.results, 'rows.jsonl')
-  if (!options.append) await rm(file, { force: true })
-  const rows: Row[] = []
-  const write = writer(file)
-  await hold({
-    kinds,
-    scenarios: options.scenarios,
-    rounds: options.rounds,
-    tool,
-    folder: options.folder,
-    say,
-    each: async (row) => {
-      rows.push(row)
-      await write(row)
-    },
-  })
-  process.stdout.write(`${table(rows)}\n`)
-  say(`every measurement: ${file}`)
+  await hold({ kinds, scenarios, rounds, tool, folder, certificates, results, say })
+  const parts = { tool, folder, certificates, program: options.program, scale: options.trialScale, say }
+  await holdTrials(options.trials, parts, results)
 }

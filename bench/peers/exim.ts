@@ -18,6 +18,7 @@ export const exim = (scratch: string): PeerKind => {
     name: 'exim',
     about: 'Exim with the settings that it comes with',
     scenarios: ['20k', '20k-once', 'idle'],
+    share: 0.2,
     missing: () => {
       if (program === undefined) return 'Exim is not here (npm run bench:setup -- --apt unpacks it)'
       if (process.getuid?.() !== 0) return 'only root can start Exim'
@@ -41,7 +42,7 @@ async function start(program: string, place: Place): Promise<Peer> {
   launch(place, [program, '-C', file, '-bd', '-q10s'])
   await greeting('Exim', at, place)
   const version = /^Exim version (\S+)/m.exec(execFileSync(program, ['-C', '/dev/null', '-bV'], { encoding: 'utf8' }))?.[1] ?? 'unknown'
-  return { at, version, stop: () => place.account.close() }
+  return { at, folder: place.folder, version, stop: () => place.account.close() }
 }
 
 function configuration(program: string, { folder, authority, next }: Place, port: number): string {

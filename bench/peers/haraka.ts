@@ -13,6 +13,7 @@ export const haraka = (scratch: string): PeerKind => {
     name: 'haraka',
     about: 'Haraka with a worker for each processor',
     scenarios: ['20k', '20k-once', 'idle'],
+    share: 0.4,
     missing: () => (existsSync(home) ? undefined : 'Haraka is not here (npm run bench:setup -- --haraka installs it from npm)'),
     start: (place) => start(home, place),
   }
@@ -36,10 +37,10 @@ async function start(home: string, place: Place): Promise<Peer> {
   }
   for (const [name, text] of Object.entries(config)) await writeFile(join(folder, 'config', name), text)
   await writeFile(join(folder, 'plugins', 'relay.js'), plugin(next.port))
-  launch(place, [process.execPath, join(home, 'bin', 'haraka'), '-c', folder], { NODE_EXTRA_CA_CERTS: authority })
-  await greeting('Haraka', at, place)
+  const child = launch(place, [process.execPath, join(home, 'bin', 'haraka'), '-c', folder], { NODE_EXTRA_CA_CERTS: authority })
+  await greeting('Haraka', at, place, child)
   const { version } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
-  return { at, version, stop: () => place.account.close() }
+  return { at, folder: place.folder, version, stop: () => place.account.close() }
 }
 
 /** Takes everything, and sends it to the sink. */

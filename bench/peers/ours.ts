@@ -51,9 +51,9 @@ async function start(name: string, program: string, place: Place, more: { readon
   const file = join(place.folder, 'letterlock.yaml')
   // JSON is YAML; keys with dots are nested.
   await writeFile(file, JSON.stringify(nested(settings), null, 2))
-  launch(place, [process.execPath, program, 'serve', '--config', file])
-  await greeting(name, at, place)
-  return { at, version: await versionOf(program), stop: () => place.account.close() }
+  const child = launch(place, [process.execPath, program, 'serve', '--config', file])
+  await greeting(name, at, place, child)
+  return { at, folder: place.folder, version: await versionOf(program), stop: () => place.account.close() }
 }
 
 function nested(settings: { readonly [key: string]: unknown }): object {

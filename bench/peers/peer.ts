@@ -1,5 +1,5 @@
 /** What it takes to be measured: a mail server that can be started in a folder and relays everything over verified TLS. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { openSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ export type Place = {
 }
 
 export type Address = { readonly host: string; readonly port: number }
-export type Peer = { readonly at: Address; readonly version: string; readonly stop: () => Promise<void> }
+export type Peer = { readonly at: Address; readonly version: string; readonly folder: string; readonly stop: () => Promise<void> }
 
 /** `missing`: why it cannot run here, in a sentence; undefined when it can. */
 export type PeerKind = {
@@ -27,26 +27,29 @@ export type PeerKind = {
   readonly missing: () => string | undefined
   /** Only these scenarios; default: all. */
   readonly scenarios?: readonly string[]
+  /** Which part of a scenario's messages it gets, because it is slow; default: all. */
+  readonly share?: number
   readonly start: (place: Place) => Promise<Peer>
 }
 
-/** Start a server inside the account, its output going to `log` in its folder. */
-export function launch(place: Place, command: readonly string[], environment: NodeJS.ProcessEnv = {}): void {
+/** Start a server inside the account, its output going to output.log in its folder. */
+export function launch(place: Place, command: readonly string[], environment: NodeJS.ProcessEnv = {}): ChildProcess {
   const log = openSync(join(place.folder, 'output.log'), 'a')
   const [program = '', ...args] = [...place.account.prefix, ...command]
   const child = spawn(program, args, { cwd: place.folder, stdio: ['ignore', log, log], env: { ...process.env, ...environment } })
   if (child.pid !== undefined) place.account.watch(child.pid)
+  return child
 }
 
-/** Resolves when the server greets; throws a sentence when it does not within the limit. */
-export async function greeting(name: string, at: Address, { folder }: Place, limit = 30_000): Promise<void> {
-  const end = Date.now() + limit
-  while (Date.now() < end) {
+/** Resolves when the server greets; throws a sentence when it does not within 30 s, or when `child`, which is the server, has ended. */
+export async function greeting(name: string, at: Address, { folder }: Place, child?: ChildProcess): Promise<void> {
+  const end = Date.now() + 30_000
+  while (Date.now() < end && (child?.exitCode ?? undefined) === undefined) {
     if (await greets(at)) return
     await new Promise((next) => setTimeout(next, 20))
   }
   const log = join(folder, 'output.log')
-  const said = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-5).join('\n')
+  const said = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-12).join('\n')
   throw new Error(`${name} does not greet at ${at.host}:${at.port}; the end of ${log}:\n${said}`)
 }
 

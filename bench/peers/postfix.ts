@@ -48,6 +48,7 @@ async function start(place: Place, tuning: Settings): Promise<Peer> {
   await greeting('Postfix', at, place)
   return {
     at,
+    folder: place.folder,
     version: execFileSync('postconf', ['-d', '-h', 'mail_version'], { encoding: 'utf8' }).trim(),
     stop: async () => {
       await run('postfix', ['-c', conf, 'abort']).catch(() => undefined)

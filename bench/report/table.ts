@@ -1,13 +1,6 @@
 /** From measurements to tables: medians, their spread, and ratios to Postfix in the same round. */
-import { quantile, type Row } from './measure.ts'
-
-/** The middle value; NaN of none. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  if (sorted.length % 2 === 1) return sorted[middle] ?? Number.NaN
-  return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2
-}
+import type { Row } from '../measure.ts'
+import { median } from '../statistics.ts'
 
 /** A Markdown table of all scenarios and peers. */
 export function table(rows: readonly Row[]): string {
@@ -50,5 +43,3 @@ function ratios(group: readonly Row[], all: readonly Row[]): number[] {
 
 const shown = (value: number, digits = 0): string =>
   Number.isNaN(value) ? '' : value >= 100 ? `${Math.round(value)}` : value.toFixed(digits)
-
-export const spread = (values: readonly number[]): readonly [number, number] => [quantile(values, 0), quantile(values, 1)]

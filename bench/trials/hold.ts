@@ -1,0 +1,18 @@
+/** Runs the trials, one after the other; one that fails does not stop the next. */
+import type { Results } from '../results.ts'
+import type { Figure, Trial, TrialParts } from './trial.ts'
+
+/** Each figure is written as soon as it is known. */
+export async function holdTrials(trials: readonly Trial[], parts: TrialParts, results: Results): Promise<void> {
+  for (const [i, trial] of trials.entries()) {
+    const begun = Date.now()
+    parts.say(`trial ${i + 1} of ${trials.length}: ${trial.name}: ${trial.about}`)
+    const figures = await trial.run(parts).catch((error: unknown): Figure[] => {
+      parts.say(`  FAILED: ${error instanceof Error ? error.message : String(error)}`)
+      return []
+    })
+    for (const figure of figures) await results.addFigure(figure)
+    for (const { name, value, unit } of figures) parts.say(`  ${name}: ${value} ${unit}`)
+    parts.say(`  took ${Math.round((Date.now() - begun) / 1000)} s`)
+  }
+}

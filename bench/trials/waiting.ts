@@ -1,0 +1,65 @@
+/** 100,000 messages waiting for a host that is down: the rate of all others, and how soon a restart accepts. */
+import { openAccount } from '../machine/account.ts'
+import type { Contestant } from '../measure.ts'
+import { rounded } from '../statistics.ts'
+import { freePort } from '../tools.ts'
+import { type Figure, leave, startOurs, type Trial, type TrialParts } from './trial.ts'
+
+export const waiting: Trial = {
+  name: 'waiting',
+  about: '100,000 messages waiting: the rate of others, and the restart after kill -9',
+  run: async (parts) => {
+    const down = await freePort()
+    const sink = (port: number) => ({ host: 'localhost', port, tls: 'verified' })
+    const contestant = await startOurs('waiting', parts, (next) => ({ 'delivery.routes': { '*': sink(next), 'down.example': sink(down) } }))
+    let last = contestant
+    try {
+      await rateOfOthers(contestant, parts)
+      const empty = await rateOfOthers(contestant, parts)
+      const messages = Math.ceil(100_000 * parts.scale)
+      parts.say(`  ${messages} messages for a host that is down …`)
+      const load = { at: contestant.peer.at, sessions: 100, messages, octets: 2048, kept: true, recipient: 'rcpt%d@down.example' }
+      const filled = await parts.tool.generate(load)
+      const full = await rateOfOthers(contestant, parts)
+      const started = await restart(contestant, parts)
+      last = started.contestant
+      return [
+        figure('waiting', filled.accepted, 'messages'),
+        figure('accepted meanwhile', rounded(filled.rate, 0), 'msg/s'),
+        figure('others, nothing waiting', rounded(empty, 1), 'msg/s'),
+        figure('others, all these waiting', rounded(full, 1), 'msg/s'),
+        figure('others, in proportion', rounded(full / empty, 2), '×'),
+        figure('from kill -9 and start to the first 250', started.milliseconds, 'ms'),
+      ]
+    } finally {
+      await leave(last)
+    }
+  },
+}
+
+/** 20 KB on 20 kept sessions, end to end, messages a second. */
+async function rateOfOthers({ peer, ground }: Contestant, { tool, scale }: TrialParts): Promise<number> {
+  const messages = Math.max(100, Math.ceil(1000 * scale))
+  await ground.sink.reset()
+  const generated = await tool.generate({ at: peer.at, sessions: 20, messages, octets: 20_480, kept: true })
+  const counted = await ground.sink.wait(messages, 180_000)
+  if (counted.messages < messages) throw new Error(`of ${messages} messages ${counted.messages} arrived while others wait`)
+  return counted.messages / ((counted.last - generated.started) / 1e9)
+}
+
+async function restart(
+  contestant: Contestant,
+  { tool, certificates }: TrialParts,
+): Promise<{ contestant: Contestant; milliseconds: number }> {
+  const { kind, peer, ground, account } = contestant
+  for (const pid of account.pids()) process.kill(pid, 'SIGKILL')
+  await account.close()
+  const fresh = openAccount('restarted')
+  const begun = performance.now()
+  const again = await kind.start({ folder: peer.folder, authority: certificates.authority, next: ground.next, account: fresh })
+  const { accepted } = await tool.generate({ at: again.at, sessions: 1, messages: 1, octets: 4096, kept: false })
+  if (accepted !== 1) throw new Error('after the restart nothing is accepted')
+  return { contestant: { kind, peer: again, ground, account: fresh }, milliseconds: Math.round(performance.now() - begun) }
+}
+
+const figure = (name: string, value: number, unit: string): Figure => ({ trial: 'waiting', name, value, unit })
