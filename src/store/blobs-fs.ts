@@ -1,7 +1,7 @@
 /** Blobs as files in 256 sharded folders; a finished one survives a power cut. */
 
 import { randomBytes } from 'node:crypto'
-import { createReadStream, readdirSync, rmSync, statSync } from 'node:fs'
+import { createReadStream, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -16,7 +16,12 @@ export function openBlobs(folder: string): Blobs {
   const shards = shardMaker(folder)
   return {
     write: () => writeBlob(folder, shards),
-    open: (name) => (isName(name) ? createReadStream(pathOf(folder, name)) : failing(new Error(`${JSON.stringify(name)} names no blob`))),
+    open: (name) => {
+      if (!isName(name)) return failing(new Error(`${JSON.stringify(name)} names no blob`))
+      // Not mounted, perhaps: a blob that is not found there is not a lost one.
+      if (!existsSync(join(folder, 'tmp'))) return failing(new Error(`the folder of blobs ${folder} is missing`))
+      return createReadStream(pathOf(folder, name))
+    },
     remove: async (name) => {
       if (isName(name)) await rm(pathOf(folder, name), { force: true })
     },
