@@ -23,7 +23,7 @@ test('a message that ends the process whenever it is attempted is held after the
   const states = async () => (await db.read<{ state: string }>(sql`SELECT state FROM recipient ORDER BY id`)).map(({ state }) => state)
   try {
     await gateway.start('deliver.opened:1')
-    await send('poison')
+    await send('poison').catch(() => undefined) // delivery may be faster than its 250
     assert.equal(await gateway.ended(), 'SIGKILL')
     for (let times = 2; times <= 3; times++) {
       await gateway.start('deliver.opened:1')
