@@ -27,6 +27,7 @@ import type { SpoolParts } from './spool/parts.ts'
 import { createSpool } from './spool/spool.ts'
 import { sweepBlobs } from './spool/sweep.ts'
 import { openBlobs } from './store/blobs-fs.ts'
+import { openLease } from './store/lease.ts'
 import { openDatabase } from './store/open.ts'
 import { takeServingLock } from './store/serving-lock.ts'
 import { roomTrouble } from './submission/room.ts'
@@ -49,6 +50,8 @@ export type Gateway = {
 }
 
 const hour = 3_600_000
+/** How long one of several processes keeps to itself what only one should do, milliseconds. */
+const leaseLength = 10_000
 
 /** Start a gateway. Throws CommandError (69) with a sentence when something it needs is missing or taken. */
 export async function startGateway(
@@ -69,6 +72,11 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
 
   const db = await openDatabase(settings)
   atEnd('database', () => db.close())
+  const lease = (name: string) => {
+    const held = openLease(db, name, { clock, length: leaseLength })
+    atEnd(`lease ${name}`, held.release)
+    return held
+  }
   const keyring = await openKeyring(pathOf(settings.keys), clock)
   atEnd('keyring', () => keyring.close())
   const spoolParts: SpoolParts = { db, blobs: openBlobs(pathOf(settings.blobs)), keyring, clock, settings }
@@ -86,7 +94,10 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
     log.error(error.message)
   })
 
-  const sequencer = startSequencer(db, { failed: (error) => log.error({ err: error }, 'the audit chain could not be continued') })
+  const sequencer = startSequencer(db, {
+    failed: (error) => log.error({ err: error }, 'the audit chain could not be continued'),
+    mine: lease('audit').held,
+  })
   atEnd('audit sequencer', () => sequencer.stop())
   const dkimKeys = openDkimKeys(pathOf(settings.keys), (text) => log.error(text))
   const tags = async () => policyTags((await policies.current()).policy)
@@ -125,7 +136,9 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   }
   const tickEpochs = every(60_000, 'keeping the epoch keys', epochs.tick)
   tickEpochs()
-  every(60_000, 'ending expired letters', () => vault.expire())
+  const expiry = lease('expiry')
+  every(60_000, 'ending expired letters', async () => (await expiry.held()) && vault.expire())
+  if (db.engine.shared) every(hour, 'sweeping blobs', () => sweepBlobs(spoolParts))
   if (settings['monitor.probes']) {
     const probes = startProbes({ settings, db, clock, log, policy: async () => (await policies.current()).policy })
     atEnd('probes', () => probes.stop())

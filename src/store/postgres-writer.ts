@@ -33,7 +33,7 @@ export type Writer = {
  * Writes follow one another, those of all processes: each transaction first takes this lock of its database. So a write means what it means
  * with SQLite; no two can block each other or have to be undone because they met. The width lost is won back by writing for many at once.
  */
-const lock = 'SELECT pg_advisory_xact_lock(7817844250)' // any number that nobody else uses in this database
+export const writeLock = 'SELECT pg_advisory_xact_lock(7817844250)' // any number that nobody else uses in this database
 
 /** Where each process counts its commits: its row tells whether one whose answer was lost has happened. */
 export const commitMarks = `CREATE TABLE IF NOT EXISTS commit_mark
@@ -83,7 +83,7 @@ export function openWriter(connect: () => Promise<Client>): Writer {
   const attempt = async (group: readonly Asked[]): Promise<Outcome> => {
     const on = await connected()
     const sent = [
-      on.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${lock}`),
+      on.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${writeLock}`),
       ...group.flatMap((asked) => asked.prepared.map((statement) => on.query<Row>(statement))),
     ]
     const [, ...results] = await Promise.allSettled(sent)
@@ -104,7 +104,7 @@ export function openWriter(connect: () => Promise<Client>): Writer {
       try {
         const on = await connected()
         // The lock is held by a commit that is still under way: we wait for its end.
-        await on.query(`BEGIN; ${lock}`)
+        await on.query(`BEGIN; ${writeLock}`)
         const { rows } = await on.query<{ mark: string }>(`SELECT mark FROM commit_mark WHERE writer = '${name}'`)
         await on.query('COMMIT')
         return Number(rows[0]?.mark ?? 0) === wanted

@@ -9,7 +9,7 @@ import { PostgresError, troubleOf, whyNot } from './postgres-errors.ts'
 import { openLane } from './postgres-lane.ts'
 import { prepared } from './postgres-values.ts'
 import { openWakes } from './postgres-wakes.ts'
-import { commitMarks, forgetOldMarks } from './postgres-writer.ts'
+import { commitMarks, forgetOldMarks, writeLock } from './postgres-writer.ts'
 
 /** The database cannot be used; the text says why and what to do, and holds no password. */
 export class PostgresUnfit extends Error {
@@ -71,7 +71,7 @@ export async function openPostgres(url: string, options: Partial<PostgresOptions
     try {
       const trouble = await unfit(client, address)
       if (trouble !== undefined) throw new PostgresUnfit(trouble)
-      await client.query(`BEGIN; ${commitMarks}; ${forgetOldMarks}; COMMIT`)
+      await client.query(`BEGIN; ${writeLock}; ${commitMarks}; ${forgetOldMarks}; COMMIT`)
     } finally {
       await client.end()
     }
