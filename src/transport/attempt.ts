@@ -59,7 +59,7 @@ export async function deliverTo(shipment: Shipment, parts: AttemptParts, signal:
   const run = down ? nowhere([down]) : await walkCandidates(shipment, need, parts, signal)
   const answers = [...run.settled.values()].map(({ settled }) => settled)
   if (!down && !signal.aborted) parts.destinations.learn(domain, { settled: answers, troubles: run.troubles })
-  const circumstances = { ...timings, published: publishedOf(run), verifiedAt: run.posture.verifiedAt }
+  const circumstances = { ...timings, published: publishedOf(run, timings.need), verifiedAt: run.posture.verifiedAt }
   const outcomes = new Map(shipment.recipients.map(({ id }) => [id, outcomeOf(run, id, circumstances)]))
   parts.postures.note(run.seen)
   for (const { row, text } of run.troubles.filter(isAlarming)) log.warn({ domain, row }, text)
@@ -83,7 +83,8 @@ type Met = { readonly settled: Settled; readonly session: SessionView; readonly 
 
 const nowhere = (troubles: readonly Trouble[], posture = noPosture): Run => ({ settled: new Map(), troubles, posture, seen: [] })
 
-const publishedOf = ({ posture, troubles }: Run) => strictest([publishedBy(posture), ...troubles.map(({ published }) => published)])
+const publishedOf = ({ posture, troubles }: Run, need: 'forced' | 'clear') =>
+  strictest([publishedBy(posture, need), ...troubles.map(({ published }) => published)])
 
 async function walkCandidates<N extends ChannelNeed>(shipment: Shipment, need: N, parts: AttemptParts, signal: AbortSignal): Promise<Run> {
   const { domain } = shipment
@@ -136,7 +137,8 @@ async function tryHosts<N extends ChannelNeed>(
     const dane = hop.dane.get(candidate.host)
     const word = stsAt(candidate.host, posture, dane)
     const where = { domain, posture, dane }
-    const aim = { ...sessions, dane, sts: word.kind === 'bound', tlsFailed: troubles.some(isTlsTrouble) }
+    const lapsed = posture.lapsedAt !== undefined
+    const aim = { ...sessions, dane, lapsed, sts: word.kind === 'bound', tlsFailed: troubles.some(isTlsTrouble) }
     const refused = word.kind === 'skip' ? word.trouble : tooLow(hopelessAt(need, candidate.host, aim), candidate)
     if (refused) {
       troubles.push(refused)

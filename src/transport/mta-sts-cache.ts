@@ -6,11 +6,12 @@ import { fetchStsPolicy, type StsFetchParts, type StsTrouble } from './mta-sts-f
 /**
  * What binds us at a domain.
  * - policy: in force; `trouble` says why it could not be looked up or fetched anew.
- * - none: nothing in force; `trouble` says what kept us from knowing better (spec transport: as if none).
+ * - none: nothing in force; `trouble` says what kept us from knowing better (spec transport: as if none). `enforcedUntil`: an enforced policy
+ *   ran out then, milliseconds since 1970, and was not taken back by a newer one.
  */
 export type Sts =
   | { readonly kind: 'policy'; readonly policy: StsPolicy; readonly id: string; readonly trouble?: StsTrouble }
-  | { readonly kind: 'none'; readonly trouble?: StsTrouble }
+  | { readonly kind: 'none'; readonly trouble?: StsTrouble; readonly enforcedUntil?: number }
 
 export type StsCache = {
   /**
@@ -22,7 +23,8 @@ export type StsCache = {
   readonly refresh: (signal: AbortSignal) => Promise<number>
 }
 
-export type StsCacheParts = StsFetchParts & { readonly db: Db }
+/** `ratchet`: how long a policy that ran out is remembered, milliseconds (`tls.ratchet`). */
+export type StsCacheParts = StsFetchParts & { readonly db: Db; readonly ratchet?: number }
 
 const minute = 60_000
 const day = 24 * 60 * minute
@@ -32,7 +34,7 @@ const mostRemembered = 10_000
 
 /** A cache over the table `sts_policy`; failures are remembered only here. */
 export function createStsCache(parts: StsCacheParts): StsCache {
-  const { db, clock } = parts
+  const { db, clock, ratchet = 0 } = parts
   const tried = new Map<string, { readonly at: number; readonly id: string; readonly trouble: StsTrouble | undefined }>()
   const underway = new Map<string, Promise<StsTrouble | undefined>>()
 
@@ -58,11 +60,12 @@ export function createStsCache(parts: StsCacheParts): StsCache {
   const policyOf: StsCache['policyOf'] = async (domain, signal, { anew = false } = {}) => {
     const known = await stored(db, domain, clock())
     const record = await recordOf(domain, parts)
-    if (known && clock() - known.used_at > day) await db.write(sql`UPDATE sts_policy SET used_at = ${clock()} WHERE domain = ${domain}`)
+    const inForce = known.inForce
+    if (inForce && clock() - inForce.used_at > day) await db.write(sql`UPDATE sts_policy SET used_at = ${clock()} WHERE domain = ${domain}`)
     if (record.kind !== 'record') return asFound(known, record)
     const last = tried.get(domain)
     const justFetched = last?.id === record.id && clock() - last.at < betweenTries
-    if (known?.id === record.id && (!anew || justFetched)) return withTrouble(known, undefined)
+    if (inForce?.id === record.id && (!anew || justFetched)) return withTrouble(known, undefined)
     const trouble = await renew(domain, record.id, signal)
     const now = await stored(db, domain, clock())
     return withTrouble(now, trouble)
@@ -70,7 +73,7 @@ export function createStsCache(parts: StsCacheParts): StsCache {
 
   const refresh: StsCache['refresh'] = async (signal) => {
     const now = clock()
-    await db.write(sql`DELETE FROM sts_policy WHERE expires_at < ${now - 30 * day}`)
+    await db.write(sql`DELETE FROM sts_policy WHERE expires_at < ${now - Math.max(30 * day, ratchet)}`)
     const rows = await db.read<{ domain: string }>(sql`SELECT domain FROM sts_policy
       WHERE expires_at > ${now} AND fetched_at < ${now - day / 2} AND used_at > ${now - 30 * day} ORDER BY expires_at LIMIT 10000`)
     let renewed = 0
@@ -87,12 +90,13 @@ export function createStsCache(parts: StsCacheParts): StsCache {
 
 type StoredPolicy = { id: string; mode: StsMode; mx: string; max_age: number; expires_at: number; used_at: number }
 
-/** The policy in force, if any. */
-async function stored(db: Db, domain: string, now: number): Promise<StoredPolicy | undefined> {
-  const [row] = await db.read<StoredPolicy>(
-    sql`SELECT id, mode, mx, max_age, expires_at, used_at FROM sts_policy WHERE domain = ${domain} AND expires_at > ${now}`,
-  )
-  return row
+/** What was last fetched: in force, or run out. */
+type Known = { readonly inForce?: StoredPolicy; readonly former?: StoredPolicy }
+
+async function stored(db: Db, domain: string, now: number): Promise<Known> {
+  const [row] = await db.read<StoredPolicy>(sql`SELECT id, mode, mx, max_age, expires_at, used_at FROM sts_policy WHERE domain = ${domain}`)
+  if (row === undefined) return {}
+  return row.expires_at > now ? { inForce: row } : { former: row }
 }
 
 // A policy that expires at once still binds the delivery that fetched it.
@@ -114,7 +118,7 @@ async function recordOf(domain: string, { resolver }: StsFetchParts): Promise<Re
 }
 
 /** RFC 8461 §3.3: a policy in force stays so, whatever has become of its record. */
-function asFound(known: StoredPolicy | undefined, record: Exclude<Record, { kind: 'record' }>): Sts {
+function asFound(known: Known, record: Exclude<Record, { kind: 'record' }>): Sts {
   switch (record.kind) {
     case 'none':
       return withTrouble(known, undefined)
@@ -125,9 +129,9 @@ function asFound(known: StoredPolicy | undefined, record: Exclude<Record, { kind
   }
 }
 
-function withTrouble(known: StoredPolicy | undefined, trouble: StsTrouble | undefined): Sts {
+function withTrouble({ inForce, former }: Known, trouble: StsTrouble | undefined): Sts {
   const more = trouble === undefined ? {} : { trouble }
-  if (known === undefined) return { kind: 'none', ...more }
-  const { mode, max_age: maxAge, id } = known
-  return { kind: 'policy', policy: { mode, maxAge, mx: JSON.parse(known.mx) as string[] }, id, ...more }
+  if (inForce === undefined) return { kind: 'none', ...more, ...(former?.mode === 'enforce' && { enforcedUntil: former.expires_at }) }
+  const { mode, max_age: maxAge, id, mx } = inForce
+  return { kind: 'policy', policy: { mode, maxAge, mx: JSON.parse(mx) as string[] }, id, ...more }
 }

@@ -17,15 +17,20 @@ export type Posture = {
   readonly sts: Sts
   /** When verified TLS was last seen, within `tls.ratchet`. */
   readonly verifiedAt: number | undefined
+  /**
+   * Until when an enforced MTA-STS policy was in force that ran out within `tls.ratchet` and was not taken back. Whoever keeps us from its host
+   * until it runs out must not gain the notices (N2): mail that could travel in clear goes only where the certificate names the host.
+   */
+  readonly lapsedAt?: number | undefined
 }
 
 /** Of routes and address literals: nobody publishes anything for them. */
 export const noPosture: Posture = { sts: { kind: 'none' }, verifiedAt: undefined }
 
-/** The column of the decision table. */
-export function publishedBy({ sts, verifiedAt }: Posture): Published {
+/** The column of the decision table. A policy that ran out binds only what could travel in clear: all else has the ratchet. */
+export function publishedBy({ sts, verifiedAt, lapsedAt }: Posture, need: 'forced' | 'clear'): Published {
   const mode = sts.kind === 'policy' ? sts.policy.mode : 'none'
-  if (mode === 'enforce') return 'sts-enforce'
+  if (mode === 'enforce' || (need === 'clear' && lapsedAt !== undefined)) return 'sts-enforce'
   if (verifiedAt !== undefined) return 'ratchet'
   return mode === 'testing' ? 'sts-testing' : 'none'
 }
@@ -51,10 +56,11 @@ const notInPolicy = (host: string, mx: readonly string[]): Trouble => ({
 })
 
 /** The policy as a decision record keeps it; nothing where nothing is published. */
-export function postureEvidence({ sts }: Posture): Evidence {
+export function postureEvidence({ sts, lapsedAt }: Posture): Evidence {
   const trouble = sts.trouble === undefined ? {} : { reason: sts.trouble.reason, text: sts.trouble.text }
   if (sts.kind === 'policy') return { sts: { mode: sts.policy.mode, id: sts.id, ...trouble } }
-  return sts.trouble === undefined ? {} : { sts: trouble }
+  const former = lapsedAt === undefined ? {} : { enforcedUntil: new Date(lapsedAt).toISOString() }
+  return sts.trouble === undefined && lapsedAt === undefined ? {} : { sts: { ...trouble, ...former } }
 }
 
 /** What a policy in testing mode would have refused (RFC 8461 §5): only told, never acted upon. */
@@ -146,7 +152,9 @@ export function createPostures({ db, clock, log, settings, sts }: PostureParts):
   return {
     of: async (domain, signal, options) => {
       const [policy, verified] = await Promise.all([sts.policyOf(domain, signal, options), verifiedAt(domain)])
-      return { sts: policy, verifiedAt: verified }
+      const until = policy.kind === 'none' ? policy.enforcedUntil : undefined
+      const lapsed = until !== undefined && until > clock() - settings['tls.ratchet']
+      return { sts: policy, verifiedAt: verified, ...(lapsed && { lapsedAt: until }) }
     },
     note: (seen) => {
       if (seen.length === 0) return

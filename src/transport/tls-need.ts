@@ -37,6 +37,8 @@ export type Aim = {
   readonly source: HopSource
   /** The host is in an MTA-STS policy in force: its certificate must be valid and name it, whatever the need asks (RFC 8461 §4.1). */
   readonly sts?: boolean
+  /** An enforced policy of the domain ran out lately: what may travel in clear elsewhere may not here (posture.ts). */
+  readonly lapsed?: boolean
   /** The host's own TLSA records, where DNSSEC proves them: what they say counts, whatever the need asks, and before MTA-STS. */
   readonly dane?: HostDane | undefined
   /** An earlier host of this attempt offered STARTTLS and failed at it: opportunistic mail does not go on in clear elsewhere. */
@@ -73,8 +75,8 @@ export const hopelessAt = (need: ChannelNeed, host: string, { dane }: Aim): stri
     : undefined
 
 /** N1 and N2: clear text is for needs that allow it, at hosts that nobody has promised TLS of (RFC 7672 §2.2, RFC 8461 §5). */
-export const mayBeClear = (need: ChannelNeed, { dane, sts, tlsFailed }: Aim): boolean =>
-  need.kind !== 'forced' && dane === undefined && sts !== true && !(need.kind === 'opportunistic' && tlsFailed === true)
+export const mayBeClear = (need: ChannelNeed, { dane, sts, lapsed, tlsFailed }: Aim): boolean =>
+  need.kind !== 'forced' && dane === undefined && sts !== true && lapsed !== true && !(need.kind === 'opportunistic' && tlsFailed === true)
 
 const withoutTls: readonly Row[] = ['starttls-not-offered', 'starttls-4yz', 'starttls-5yz', 'no-shared-tls', 'tls-broken', 'tlsa-invalid']
 
@@ -92,7 +94,8 @@ export function judgeChannel(need: ChannelNeed, channel: Channel, goal: Goal): J
   if (proven?.kind === 'mismatch') return { kind: 'short', row: proven.row, text: `${goal.host} fails DANE: ${proven.text}` }
   const byDane = proven?.kind === 'match'
   const reached = reach(need, channel, goal, byDane)
-  const refused = goal.sts && !byDane ? againstPolicy(channel, goal) : undefined
+  const bound = goal.sts || (goal.lapsed && need.kind !== 'forced')
+  const refused = bound && !byDane ? againstPolicy(channel, goal) : undefined
   if (refused) return refused
   if (need.kind !== 'forced') return { kind: 'enough', ...reached }
   if (need.min === 'TLSv1.3' && channel.protocol !== 'TLSv1.3') {

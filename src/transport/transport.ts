@@ -100,7 +100,7 @@ export function createTransport({ settings, db, clock, log, deadlines = {}, reso
     ...{ sources: settings['delivery.sourceAddresses'], deadlines: limits, clock },
     perAddress: settings['limits.connectionsPerAddress'],
   })
-  const sts = createStsCache({ settings, db, clock, resolver: dns, trust: trusted, port: more.stsPort })
+  const sts = createStsCache({ settings, db, clock, resolver: dns, trust: trusted, port: more.stsPort, ratchet: settings['tls.ratchet'] })
   const postures = createPostures({ db, clock, log, settings, sts })
   const parts = { settings, clock, log, resolver: dns, trust: trusted, deadlines: limits, pool, destinations, postures }
   return {

@@ -67,7 +67,7 @@ function restart(more: Partial<StsFetchParts> = {}) {
     deadline: 800,
     ...more,
   }
-  cache = createStsCache({ ...parts, db })
+  cache = createStsCache({ ...parts, db, ratchet: 90 * day })
 }
 const publish = (id: string | undefined) =>
   dns.set(`_mta-sts.${domain}`, id === undefined ? undefined : { records: [{ type: 'TXT', data: [`v=STSv1; `, `id=${id};`], ttl: 300 }] })
@@ -169,6 +169,18 @@ test('asked anew, a policy is fetched although its id is the known one, but not 
   assert.deepEqual(found.kind === 'policy' && found.policy.mx, ['mx.moved.example'])
   await policyOf({ anew: true })
   assert.equal(site.asked.length, 2)
+})
+
+test('an enforced policy that ran out is remembered for as long as the ratchet, unless a newer one takes it back', async () => {
+  assert.equal((await policyOf()).kind, 'policy')
+  const end = now + 86_400_000
+  publish(undefined)
+  now += 89 * day
+  await cache.refresh(signal)
+  assert.deepEqual(await policyOf(), { kind: 'none', enforcedUntil: end })
+  now += 3 * day
+  await cache.refresh(signal)
+  assert.deepEqual(await policyOf(), { kind: 'none' })
 })
 
 test('the daily refresh prolongs what is used, and leaves alone what nobody has asked for in a month', async () => {

@@ -250,6 +250,44 @@ test('a valid cached policy applies although it cannot be fetched any more', asy
   assert.equal((first.evidence.sts as { reason: string }).reason, 'sts-policy-fetch-error')
 })
 
+const ranOut = (domain: string, mode: string, ago: number) =>
+  world.db.write(sql`INSERT INTO sts_policy (domain, id, mode, mx, max_age, fetched_at, expires_at, used_at)
+    VALUES (${domain}, 'old', ${mode}, ${JSON.stringify([`mx.${domain}`])}, 86400, ${Date.now() - ago - day}, ${Date.now() - ago}, ${Date.now() - ago})
+    ON CONFLICT (domain) DO UPDATE SET expires_at = excluded.expires_at`)
+
+test('an enforced policy that ran out within tls.ratchet still binds notices, and all else that could travel in clear', async () => {
+  const domain = 'ranout.example'
+  const partner = await world.partner(domain, {})
+  await ranOut(domain, 'enforce', 89 * day)
+  for (const need of [notice, { kind: 'opportunistic' }] as const) {
+    const { first } = await world.ship(domain, need)
+    assert.deepEqual(bound(first), ['starttls-not-supported', { then: 'unsuitable' }], first.text)
+    assert.match((first.evidence.sts as { enforcedUntil: string }).enforcedUntil, /^\d{4}-/)
+  }
+  assert.equal((await world.ship(domain, verified)).first.kind, 'unsuitable', 'a letter may be made: only its notice waits')
+  partner.behave({ tls: await selfSigned([`mx.${domain}`]) })
+  assert.deepEqual(bound((await world.ship(domain, notice)).first), ['certificate-not-trusted', { then: 'unsuitable' }])
+  partner.behave({ tls: await world.authority.issue(['elsewhere.example']) })
+  assert.deepEqual(bound((await world.ship(domain, notice)).first), ['certificate-host-mismatch', { then: 'unsuitable' }])
+  assert.deepEqual(partner.mails, [])
+  partner.behave(await good(domain))
+  const { first } = await world.ship(domain, notice)
+  assert.deepEqual(first.kind === 'delivered' && [first.assurance, first.evidence.identity], [
+    'verified',
+    'webpki (MX name from unsigned DNS)',
+  ])
+})
+
+test('a policy that ran out longer ago, or was not enforced, or was taken back, binds nothing', async () => {
+  const domains = ['longago.example', 'tested.example', 'takenback.example']
+  for (const domain of domains) await world.partner(domain, {})
+  await ranOut('longago.example', 'enforce', 91 * day)
+  await ranOut('tested.example', 'testing', day)
+  await ranOut('takenback.example', 'enforce', day)
+  await world.publishSts('takenback.example', policyText('none', []), 'new')
+  for (const domain of domains) assert.equal((await world.ship(domain, notice)).first.kind, 'delivered', domain)
+})
+
 test('the ratchet holds no notice, and ends after tls.ratchet', async () => {
   const domain = 'lost.example'
   const partner = await world.partner(domain, {})
