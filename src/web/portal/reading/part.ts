@@ -1,8 +1,8 @@
 /** One part of a mail, decoded, as a stream: a file of any size passes through without being kept. */
 import { Readable } from 'node:stream'
 import { transferEncoding } from '../../../mail/content-type.ts'
-import { createDecoder, type Decoder } from './decode.ts'
-import { createWalk } from './walk.ts'
+import { createWalk } from '../../../mail/mime-walk.ts'
+import { createDecoder, type Decoder } from '../../../mail/transfer-decoder.ts'
 
 /** The body of leaf `number` (as walk.ts numbers them), decoded; empty when there is none. Errors as `content` does. */
 export const partOf = (content: Readable, number: number): Readable => Readable.from(pieces(content, number), { objectMode: false })

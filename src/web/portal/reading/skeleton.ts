@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { contentType, parseContentType, transferEncoding } from '../../../mail/content-type.ts'
 import { field, type Header } from '../../../mail/header.ts'
-import { createDecoder } from './decode.ts'
-import { createWalk } from './walk.ts'
+import { createWalk } from '../../../mail/mime-walk.ts'
+import { createDecoder } from '../../../mail/transfer-decoder.ts'
 
 export type Skeleton = {
   /** The mail with every file's body left out, in memory of its own that can be handed to a worker. */

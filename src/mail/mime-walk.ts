@@ -1,8 +1,8 @@
 /** Walks through a mail's MIME parts (RFC 2046) as it streams by, keeping nothing but the header it is in. */
 
-import { createBoundaries, longestBoundaryLine } from '../../../mail/boundaries.ts'
-import { contentType } from '../../../mail/content-type.ts'
-import { type Header, parseHeader } from '../../../mail/header.ts'
+import { createBoundaries, longestBoundaryLine } from './boundaries.ts'
+import { contentType } from './content-type.ts'
+import { type Header, parseHeader } from './header.ts'
 
 export type Steps = {
   /** A boundary line. Text before the first and after the last part is left out. */
