@@ -35,9 +35,6 @@ export function troubleOf(error: unknown): Trouble {
   return 'wrong'
 }
 
-/** `25P02`: a statement after the one that failed; its error says nothing. */
-export const isEcho = (error: unknown): boolean => codeOf(error) === '25P02'
-
 /** Why the server cannot be used, and what to do: a sentence for the operator. `place`: database, host and port. */
 export function whyNot(error: unknown, place: { readonly shown: string; readonly user: string; readonly database: string }): string {
   const said = error instanceof Error ? error.message : String(error)

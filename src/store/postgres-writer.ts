@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Client, QueryResult } from 'pg'
 import { type Row, type Statement, unexpected } from './db.ts'
-import { isEcho, troubleOf } from './postgres-errors.ts'
+import { troubleOf } from './postgres-errors.ts'
 import { type Prepared, prepared } from './postgres-values.ts'
 
 /** One write, ready to be sent. */
@@ -86,7 +86,8 @@ export function openWriter(connect: () => Promise<Client>): Writer {
       on.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${writeLock}`),
       ...group.flatMap((asked) => asked.prepared.map((statement) => on.query<Row>(statement))),
     ]
-    const [, ...results] = await Promise.allSettled(sent)
+    const [begun, ...results] = await Promise.allSettled(sent)
+    if (begun?.status === 'rejected') return rolledBack(on, begun.reason)
     const answered = read(group, results)
     return 'error' in answered ? rolledBack(on, answered.error) : commit(on, answered.answers)
   }
@@ -120,23 +121,26 @@ export function openWriter(connect: () => Promise<Client>): Writer {
   }
 }
 
-/** The rows of every statement, or the first thing that went wrong. */
+/**
+ * The rows of every statement, or the first thing that went wrong: a statement that finds other rows than expected comes before the failures
+ * of those sent after it.
+ */
 function read(
   group: readonly Asked[],
-  results: readonly PromiseSettledResult<QueryResult>[],
+  results: readonly PromiseSettledResult<QueryResult<Row>>[],
 ): { readonly answers: Row[][][] } | { readonly error: unknown } {
-  const failed = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
-  if (failed.length > 0) return { error: failed.find((error) => !isEcho(error)) }
-  const found = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  const lost = results.find((result) => result.status === 'rejected' && troubleOf(result.reason) === 'lost')
+  if (lost?.status === 'rejected') return { error: lost.reason }
   let at = 0
   const answers: Row[][][] = []
   for (const { statements } of group) {
     const rows: Row[][] = []
     for (const statement of statements) {
-      const result = found[at++]
-      const error = unexpected(statement, result?.rowCount ?? 0)
+      const result = results[at++]
+      if (result?.status !== 'fulfilled') return { error: result?.reason }
+      const error = unexpected(statement, result.value.rowCount ?? 0)
       if (error) return { error }
-      rows.push(result?.rows ?? [])
+      rows.push(result.value.rows)
     }
     answers.push(rows)
   }

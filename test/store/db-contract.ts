@@ -76,6 +76,12 @@ export function dbContract(engine: string, makePlace: () => Promise<Place>): voi
       assert.deepEqual(await ids(), [1])
     })
 
+    it('tells of the first thing that is wrong, not of what follows from it', async () => {
+      const [never, broken] = [expecting(1, sql`DELETE FROM item WHERE id = 9`), sql`INSERT INTO nowhere VALUES (1)`]
+      await assert.rejects(db.write(never, broken), Unexpected)
+      await assert.rejects(db.write(broken, never), /nowhere/)
+    })
+
     it('counts returned rows as well as touched ones', async () => {
       await db.write(add(1), add(2))
       await db.write(expecting(2, sql`UPDATE item SET name = 'x' RETURNING id`), expecting(2, sql`SELECT id FROM item`))
