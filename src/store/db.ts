@@ -8,8 +8,13 @@ export type Row = Record<string, unknown>
 
 /** Build a Statement: sql`SELECT * FROM message WHERE id = ${id}`. Values never become SQL text. */
 export function sql(parts: TemplateStringsArray, ...values: Value[]): Statement {
-  return { text: parts.reduce((text, part, i) => `${text}$${i}${part}`), values }
+  const text = texts.get(parts) ?? parts.reduce((before, part, i) => `${before}$${i}${part}`)
+  texts.set(parts, text)
+  return { text, values }
 }
+
+/** Each place in the source has one text. */
+const texts = new WeakMap<TemplateStringsArray, string>()
 
 /** The same statement, but the whole write rolls back unless it touches (or returns) exactly `rows` rows: fencing. */
 export const expecting = (rows: number, statement: Statement): Statement => ({ ...statement, expect: rows })
