@@ -1,5 +1,5 @@
 /** Small secrets in a box: ChaCha20-Poly1305 under a random nonce, and the derivation of keys from keys. */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 
 const cipher = 'chacha20-poly1305'
 const options = { authTagLength: 16 } as const
@@ -46,7 +46,12 @@ export function openWith(key: Buffer, nonce: Buffer, sealed: Buffer, aad?: Buffe
   }
 }
 
+const firstBlock = Buffer.of(1)
+
 /** HKDF-SHA-256 (RFC 5869): `length` bytes made from `secret` for the purpose `info`. */
 export function derive(secret: Buffer, salt: Buffer, info: string | Buffer, length = 32): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, salt, info, length))
+  if (length > 32) return Buffer.from(hkdfSync('sha256', secret, salt, info, length))
+  // One block, as almost always: two HMACs take half the time of node's job.
+  const key = createHmac('sha256', salt).update(secret).digest()
+  return createHmac('sha256', key).update(info).update(firstBlock).digest().subarray(0, length)
 }
