@@ -56,11 +56,37 @@ export function createUnstuffer(lineLimit: number): Unstuffer {
     return to + 1
   }
 
+  /** Passes over what almost all mail is, whole lines without a dot in front; the machine then stands at the start of the line behind them. */
+  const skipPlain = (chunk: Buffer): number => {
+    if (state > inside || (state === start && chunk[0] === dot)) return 0
+    let behind = 0
+    let begun = -length
+    let bits = 0
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at] as number
+      bits |= byte
+      if (byte > cr) continue
+      if (byte === lf || byte === 0) break
+      if (byte !== cr) continue
+      if (chunk[at + 1] !== lf || at + 2 - begun > lineLimit) break
+      behind = begun = ++at + 1
+      if (chunk[behind] === dot) break
+    }
+    if (bits > 127) eightBit = true
+    if (behind > 0) {
+      state = start
+      length = 0
+    }
+    return behind
+  }
+
   const feed = (chunk: Buffer): Unstuffed => {
+    const plain = skipPlain(chunk)
+    if (plain === chunk.length) return { clear: chunk, end: false, rest: nothing }
     // A CR kept back from the chunk before may come out first.
     const out = Buffer.allocUnsafe(chunk.length + 1)
-    let to = 0
-    for (let at = 0; at < chunk.length; at++) {
+    let to = chunk.copy(out, 0, 0, plain)
+    for (let at = plain; at < chunk.length; at++) {
       const byte = chunk[at] as number
       if (state === afterCr || state === afterDotCr) {
         if (byte === lf) {
