@@ -67,6 +67,23 @@ export type Spool = {
   readonly free: () => Promise<number>
 }
 
+/** How long free space counts as known, milliseconds: it is asked for with each message. */
+const knownFor = 200
+
+/** The answer of a moment ago, or a new one; a failure is not remembered. */
+function remembered(ask: () => Promise<number>): () => Promise<number> {
+  let last: { readonly answer: Promise<number>; readonly at: number } | undefined
+  return () => {
+    if (last !== undefined && performance.now() - last.at < knownFor) return last.answer
+    const answer = ask()
+    last = { answer, at: performance.now() }
+    answer.catch(() => {
+      last = undefined
+    })
+    return answer
+  }
+}
+
 /** Delivery, as the spool knows it. */
 export type Courier = { readonly wake: () => void; readonly berth: Berths }
 
@@ -84,6 +101,6 @@ export function createSpool(parts: SpoolParts): Spool & { readonly serve: (couri
     open: async (messageId, fileKey) => (await openContent(parts, messageId, fileKey))?.open(),
     intact: (messageId, payloadSha256) => isIntact(parts, messageId, payloadSha256),
     forget: (messageId) => forgetContent(parts, messageId),
-    free: () => parts.blobs.free(),
+    free: remembered(() => parts.blobs.free()),
   }
 }

@@ -46,9 +46,12 @@ function inspect(chunk: Buffer, before: number): number | undefined {
   let dots = 0
   let last = before
   for (let at = 0; at < chunk.length; at++) {
-    const octet = chunk[at] ?? 0
-    if ((octet === LF) !== (last === CR)) return undefined
-    if (octet === DOT && last === LF) dots++
+    const octet = chunk[at] as number
+    // Letters behind letters are nothing to look at.
+    if (octet <= DOT || last <= CR) {
+      if ((octet === LF) !== (last === CR)) return undefined
+      if (octet === DOT && last === LF) dots++
+    }
     last = octet
   }
   return dots

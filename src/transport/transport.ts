@@ -84,6 +84,13 @@ export type TransportParts = {
 export function createTransport({ settings, db, clock, log, deadlines = {}, resolver, ...more }: TransportParts): Transport {
   const stopping = new AbortController()
   const underway = new Set<Promise<unknown>>()
+  // Almost all shipments come with the same signal.
+  const joined = new WeakMap<AbortSignal, AbortSignal>()
+  const either = (signal: AbortSignal) => {
+    const known = joined.get(signal) ?? AbortSignal.any([signal, stopping.signal])
+    joined.set(signal, known)
+    return known
+  }
   const dns = resolver ?? createResolver({ servers: settings['dns.servers'], trustAd: settings['dns.trustAd'], clock })
   let trust: Promise<Trust> | undefined
   const trusted = () => {
@@ -105,7 +112,7 @@ export function createTransport({ settings, db, clock, log, deadlines = {}, reso
   const parts = { settings, clock, log, resolver: dns, trust: trusted, deadlines: limits, pool, destinations, postures }
   return {
     ship: (shipment) => {
-      const running = deliverTo(shipment, parts, AbortSignal.any([shipment.signal, stopping.signal]))
+      const running = deliverTo(shipment, parts, either(shipment.signal))
       underway.add(running)
       return running.finally(() => underway.delete(running))
     },
