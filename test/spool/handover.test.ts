@@ -78,7 +78,7 @@ for (const [size, content] of [
     await dropClaims(parts)
     const queued = (await claimGroups(parts, 10)).toSorted((a, b) => a.domain.localeCompare(b.domain))
     const handed = courier.begun.map(({ fresh: _, ...group }) => group)
-    const fenceOf1 = queued.map((group) => ({ ...group, recipients: group.recipients.map((one) => ({ ...one, fence: 1 })) }))
+    const fenceOf1 = queued.map((group) => ({ ...group, recipients: group.recipients.map((one) => ({ ...one, fence: 1, unended: 0 })) }))
     assert.deepEqual(handed, fenceOf1)
 
     const opened = await openClaimed(parts, id)
