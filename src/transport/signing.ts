@@ -8,6 +8,7 @@ import { decodeWords, field, formatField, type Header, named, oneLine, parseHead
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
 import type { DkimKey, DkimKeys } from '../seal/dkim-keys.ts'
+import { type Mended, reencoded } from './reencode.ts'
 import type { Shipment, Transport } from './transport.ts'
 
 export type SigningParts = {
@@ -36,13 +37,21 @@ async function signedShipment(shipment: Shipment, parts: SigningParts): Promise<
   if (!wanted || parts.keys.all().length === 0) return shipment
   const head = await signedHead(shipment, parts)
   if (head === undefined) return shipment
-  const { size, open } = shipment
-  return {
-    ...shipment,
-    size: size + head.bytes.length - head.instead,
-    open: () => Readable.from(withHead(head, open), { objectMode: false }),
-    whole: undefined,
-  }
+  return { ...shipment, ...under(head, shipment), whole: undefined, sevenBit: () => signedSevenBit(shipment, parts) }
+}
+
+/** The content under this head, and its size. */
+const under = (head: Head, { size, open }: Pick<Shipment, 'size' | 'open'>): Pick<Shipment, 'size' | 'open'> => ({
+  size: size + head.bytes.length - head.instead,
+  open: () => Readable.from(withHead(head, open), { objectMode: false }),
+})
+
+/** For a server without 8BITMIME: re-encoded first, then signed (RFC 6376 §5.3). What others have signed cannot be re-encoded. */
+async function signedSevenBit(shipment: Shipment, parts: SigningParts): Promise<Mended> {
+  const mended = await reencoded(shipment.open)
+  if (mended.kind === 'unmendable') return mended
+  const head = await signedHead({ ...shipment, open: mended.open }, parts)
+  return head === undefined ? mended : { ...mended, ...under(head, mended) }
 }
 
 /** What goes out in the place of the first `instead` bytes of the content. */

@@ -5,7 +5,7 @@ import type { Envelope, Notify } from '../mail/envelope.ts'
 import { failpoint } from '../ops/failpoint.ts'
 import { damaged, sendContent } from './content.ts'
 import type { Deadlines } from './deadlines.ts'
-import { reencoded } from './reencode.ts'
+import { type Mended, reencoded } from './reencode.ts'
 import { type Reply, replyText, statusOf } from './reply.ts'
 import type { Session, SessionView } from './session.ts'
 import type { ChannelNeed } from './tls-need.ts'
@@ -24,6 +24,8 @@ export type Content<K extends ChannelNeed['kind']> = {
   readonly open: () => Readable
   /** What `open` gives, where it is in memory. */
   readonly whole?: Buffer | undefined
+  /** The 7-bit rendering, where it is not made of what `open` gives. */
+  readonly sevenBit?: (() => Promise<Mended>) | undefined
 }
 
 /**
@@ -83,7 +85,8 @@ async function fitted(session: SessionView, content: AnyContent): Promise<Fitted
   const missing = whatIsMissing(session, content)
   if (missing) return { kind: 'trouble', trouble: missing }
   if (content.envelope.body !== '8bit' || session.keywords.has('8BITMIME')) return { kind: 'fit', content, reencoded: false }
-  const mended = await reencoded(content.open).catch(damaged)
+  const render = content.sevenBit ?? (() => reencoded(content.open))
+  const mended = await render().catch(damaged)
   if (mended.kind === 'damaged') return { kind: 'trouble', trouble: troubleOf(session, mended.row, mended.text) }
   if (mended.kind === 'unmendable') {
     const text = `${session.facts.candidate.host} does not take 8-bit content (8BITMIME), and it cannot be re-encoded: ${mended.why}`

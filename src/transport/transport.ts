@@ -13,6 +13,7 @@ import { createResolver, type Resolver } from './dns.ts'
 import { createStsCache } from './mta-sts-cache.ts'
 import { createPool } from './pool.ts'
 import { createPostures } from './posture.ts'
+import type { Mended } from './reencode.ts'
 import { loadTrust, type Trust } from './trust.ts'
 
 /**
@@ -52,6 +53,8 @@ export type Shipment = {
   readonly open: () => Readable
   /** What `open` gives, where it is in memory: whoever replaces the one replaces the other. */
   readonly whole?: Buffer | undefined
+  /** The 7-bit rendering for servers without 8BITMIME, where re-encoding what `open` gives would break our own signature. */
+  readonly sevenBit?: (() => Promise<Mended>) | undefined
   readonly signal: AbortSignal
   /** Whether it gets our DKIM signature (signing.ts): what we wrote or re-rendered always, the mail of others where the settings say so. */
   readonly sign?: 'always' | 'unless-signed'

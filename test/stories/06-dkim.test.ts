@@ -19,7 +19,8 @@ let signingWorld: World
 const records: { [name: string]: string } = {}
 before(async () => {
   world = await startWorld({ 'lab.example': {}, 'town.example': { certificate: 'none' } })
-  signingWorld = await startWorld({ 'lab.example': {} }, { 'dkim.signUnsigned': true })
+  const old = { manner: { keywords: ['SIZE 10000000'] } }
+  signingWorld = await startWorld({ 'lab.example': {}, 'old.example': old }, { 'dkim.signUnsigned': true })
 })
 after(() => Promise.all([world.close(), signingWorld.close()]))
 
@@ -152,6 +153,22 @@ test('with dkim.signUnsigned mail without an aligned signature gets ours, and wh
   const foreign = verdicts((await arrival('d@lab.example', { dkim: upstream('sender.example').options })).content)
   assert.deepEqual(foreign, [ours, ['sender.example', 'rsa-sha256', true]])
 })
+
+test(
+  '8-bit mail that we sign for its author reaches a server without 8BITMIME in 7 bits, with a signature that fits them',
+  dkimpy,
+  async () => {
+    const partner = signingWorld.partners['old.example'] ?? assert.fail()
+    const envelope = { from: 'a@org.example', to: 'e@old.example', use8BitMime: true }
+    const raw = `From: a@org.example\r\nTo: e@old.example\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGrüße\r\n`
+    const { recipients } = await signingWorld.settled(await signingWorld.send({ envelope, raw }))
+    assert.deepEqual([recipients[0]?.state, recipients[0]?.method], ['delivered', 'tls'], recipients[0]?.lastReply ?? '')
+    const arrived = await signingWorld.arrival(partner)
+    assert.ok(arrived.content.every((octet) => octet < 0x80))
+    assert.deepEqual(verdicts(arrived.content), [['org.example', 'ed25519-sha256', true]])
+    assert.equal(Number(/SIZE=(\d+)/.exec(arrived.parameters)?.[1]), arrived.content.length)
+  },
+)
 
 test('a new key waits until the older one is removed', dkimpy, async () => {
   publish(await letterlock(world, 'keys', 'dkim', 'create', 'org.example', '--algorithm', 'ed25519', '--selector', 'ed25519-2'))

@@ -138,6 +138,34 @@ describe('the signing transport', () => {
     )
   })
 
+  test('re-encodes for a server without 8BITMIME what it signs, and signs that', dkimpy, async () => {
+    const eight =
+      'From: a@org.example\r\nSubject: [secure] x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGrüße\r\n'
+    const open = () => Readable.from([Buffer.from(eight)])
+    const shipment = await shipped({ open, sign: 'unless-signed' }, { settings, tags: async () => ['secure'] })
+    const mended = (await shipment.sevenBit?.()) ?? assert.fail('no rendering')
+    assert.ok(mended.kind === 'mended' && mended.changed)
+    for (const rendering of [shipment, { ...shipment, ...mended }]) {
+      const content = await bytes(rendering)
+      assert.match(content.toString(), /^Subject: x\r$/m)
+      assert.deepEqual(
+        verifyDkim(content, { [recordName(key)]: publicRecord(key) }).map(({ valid }) => valid),
+        [true],
+      )
+    }
+    const seven = await bytes({ ...shipment, ...mended })
+    assert.equal(seven.length, mended.size)
+    assert.ok(seven.every((octet) => octet < 0x80))
+    assert.ok(seven.toString().endsWith('\r\n\r\nGr=C3=BC=C3=9Fe\r\n'))
+  })
+
+  test('does not re-encode what others have signed, though it signs it too', async () => {
+    const foreign = `DKIM-Signature: v=1; d=list.example; b=x\r\n${message.replace('Hello', 'Grüße')}`
+    const shipment = await shipped({ open: () => Readable.from([Buffer.from(foreign)]), sign: 'unless-signed' }, { settings })
+    assert.match((await bytes(shipment)).toString(), /^DKIM-Signature: v=1; a=ed25519/)
+    assert.deepEqual(await shipment.sevenBit?.(), { kind: 'unmendable', why: 'it is signed' })
+  })
+
   test('hands content that cannot be read to the transport as it is, which knows what to say', async () => {
     const open = () => Readable.from(failing())
     const shipment = await shipped({ open, sign: 'always' })
