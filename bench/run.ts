@@ -39,8 +39,8 @@ async function run(options: Wanted): Promise<number> {
     if (!isolated()) say('not root, or no namespaces here: ports are shared with the machine, and 200 domains cannot be played')
     await measureAll(options)
   }
-  const { tables, files } = await writeReport(options.results, options.page)
-  process.stdout.write(`${tables}\n`)
+  const { text, files } = await writeReport(options.results, options.page)
+  process.stdout.write(`${text}\n`)
   say(`written: ${files.join(', ')}`)
   return 0
 }

@@ -1,45 +1,55 @@
-/** From measurements to tables: medians, their spread, and ratios to Postfix in the same round. */
-import type { Row } from '../measure.ts'
-import { median } from '../statistics.ts'
+/** The measurements as Markdown tables, one for each scenario. */
+import { type Scenario, scenarios } from '../scenarios.ts'
+import type { Middle, Summary } from './summary.ts'
 
-/** A Markdown table of all scenarios and peers. */
-export function table(rows: readonly Row[]): string {
-  const head =
-    '| scenario | server | through, msg/s (least to most) | × tuned Postfix | accepted, msg/s | CPU s/1000 | idle p50 / p99 ms | memory MB | wrong |'
-  const names = [...new Set(rows.map(({ scenario, peer }) => `${scenario} ${peer}`))]
-  const groups = names.map((name) => rows.filter(({ scenario, peer }) => `${scenario} ${peer}` === name))
-  return [head, '|---|---|---|---|---|---|---|---|---|', ...groups.map((group) => line(group, rows))].join('\n')
+/** Every scenario that was measured, in the order of scenarios.ts. */
+export function tables(all: readonly Summary[]): string {
+  const best = Math.max(...all.map(({ calibration }) => calibration))
+  return scenarios
+    .map((scenario) => ({ scenario, those: all.filter((one) => one.scenario === scenario.name) }))
+    .filter(({ those }) => those.length > 0)
+    .map(({ scenario, those }) => section(scenario, those, best))
+    .join('\n\n')
 }
 
-function line(group: readonly Row[], all: readonly Row[]): string {
-  const first = group[0]
-  if (first === undefined) return ''
-  const of = (figure: (row: Row) => number | undefined) => group.map(figure).filter((value) => value !== undefined)
-  const through = of((row) => row.endToEndRate)
-  const wrong = of((row) => row.failed + Math.abs(row.expected - row.arrived) + row.clear).reduce((sum, value) => sum + value, 0)
-  const cells = [
-    first.scenario,
-    first.peer,
-    through.length === 0 ? '' : `${shown(median(through))} (${shown(Math.min(...through))}–${shown(Math.max(...through))})`,
-    shown(median(ratios(group, all)), 2),
-    shown(median(of((row) => row.acceptRate))),
-    shown(median(of((row) => row.cpuPerThousand)), 2),
-    first.idleP50 === undefined ? '' : `${shown(median(of((row) => row.idleP50)), 1)} / ${shown(median(of((row) => row.idleP99)), 1)}`,
-    shown(median(of((row) => row.memory))),
-    `${wrong}`,
+type Column = { readonly head: string; readonly cell: (one: Summary) => string }
+
+function section({ name, about, idle }: Scenario, those: readonly Summary[], best: number): string {
+  const columns: readonly Column[] = [
+    { head: 'server', cell: ({ peer, version }) => `${peer} ${version}` },
+    ...(idle ? latency : rates),
+    { head: '× tuned Postfix', cell: ({ ratio }) => shown(ratio?.median, 2) },
+    { head: 'CPU s / 1,000', cell: ({ cpu }) => shown(cpu?.median, 2) },
+    { head: 'memory MB (peak)', cell: ({ memory, memoryPeak }) => `${shown(memory?.median)} (${shown(memoryPeak?.most)})` },
+    { head: 'wrong', cell: ({ wrong }) => (wrong === 0 ? '0' : `**${wrong}**`) },
+    { head: 'stolen, machine', cell: ({ steal, calibration }) => `${shown(steal)} %, ${Math.round((100 * calibration) / best)} %` },
   ]
-  return `| ${cells.join(' | ')} |`
+  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  const lines = [
+    row(columns.map(({ head }) => head)),
+    row(columns.map(() => '---')),
+    ...those.map((one) => row(columns.map(({ cell }) => cell(one)))),
+  ]
+  return `**${name}: ${about}**\n\n${lines.join('\n')}`
 }
 
-/** Each round's rate over tuned Postfix's of that round; by idle latency the other way round. */
-function ratios(group: readonly Row[], all: readonly Row[]): number[] {
-  return group.flatMap((row) => {
-    const other = all.find(({ peer, scenario, round }) => peer === 'postfix-tuned' && scenario === row.scenario && round === row.round)
-    if (other === undefined) return []
-    if (row.endToEndRate !== undefined && other.endToEndRate !== undefined) return [row.endToEndRate / other.endToEndRate]
-    return row.idleP50 !== undefined && other.idleP50 !== undefined ? [other.idleP50 / row.idleP50] : []
-  })
-}
+const rates: readonly Column[] = [
+  { head: 'through msg/s (least–most)', cell: ({ through }) => withSpread(through) },
+  { head: 'accepted msg/s', cell: ({ accepted }) => shown(accepted?.median) },
+  { head: 'reply p50 / p99 ms', cell: ({ acceptP50, acceptP99 }) => `${shown(acceptP50?.median, 1)} / ${shown(acceptP99?.median, 1)}` },
+]
 
-const shown = (value: number, digits = 0): string =>
-  Number.isNaN(value) ? '' : value >= 100 ? `${Math.round(value)}` : value.toFixed(digits)
+const latency: readonly Column[] = [
+  { head: 'end to end p50 ms (least–most)', cell: ({ idleP50 }) => withSpread(idleP50) },
+  { head: 'p99 ms', cell: ({ idleP99 }) => shown(idleP99?.median, 1) },
+]
+
+const withSpread = (middle: Middle | undefined): string =>
+  middle === undefined ? '' : `${shown(middle.median)} (${shown(middle.least)}–${shown(middle.most)})`
+
+/** Three figures are enough: 1482, 230, 12.3, 0.82. Empty when there is no value. */
+export function shown(value: number | undefined, digits?: number): string {
+  if (value === undefined || Number.isNaN(value)) return ''
+  if (digits !== undefined) return value >= 100 ? `${Math.round(value)}` : value.toFixed(digits)
+  return value >= 30 || Number.isInteger(value) ? `${Math.round(value)}` : value.toFixed(1)
+}
