@@ -13,6 +13,7 @@ const peers = {
   swaks: 'sends mail like another program does',
   dkimverify: 'checks our DKIM signatures',
   postfix: 'receives our mail and brings us mail',
+  pg_ctlcluster: 'keeps our mail as PostgreSQL does',
 }
 
 install()

@@ -15,6 +15,8 @@ export type GatewayProcess = {
   readonly start: (failpoint?: string) => Promise<number | undefined>
   readonly running: () => boolean
   readonly kill: () => void
+  /** SIGSTOP and SIGCONT: a process that does nothing for a while, and does not know it. */
+  readonly signal: (name: 'SIGSTOP' | 'SIGCONT') => void
   /** SIGTERM; resolves with the exit code. */
   readonly stop: () => Promise<number | null>
   /** Resolves with the signal or exit code that ended it. */
@@ -60,6 +62,7 @@ export async function prepareGateway(folder: string, settings: Settings, more: o
     },
     running: () => !over,
     kill: () => void child?.kill('SIGKILL'),
+    signal: (name) => void child?.kill(name),
     stop: async () => {
       child?.kill('SIGTERM')
       return Number(await end)
@@ -110,7 +113,7 @@ export function asFile(settings: Settings): object {
     portal: { listen: at(settings['portal.listen']), url: settings['portal.url'] },
     admin: { listen: at(settings['admin.listen']) },
     metrics: { listen: at(settings['metrics.listen']) },
-    retry: { schedule: settings['retry.schedule'].map((wait) => `${wait / 1000}s`) },
+    retry: { schedule: settings['retry.schedule'].map((wait) => `${Math.max(1, Math.round(wait / 1000))}s`) },
     notice: { from: settings['notice.from'] },
     monitor: { probes: 'false' },
     log: { level: 'warn' },
