@@ -178,12 +178,11 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
     },
     stop: async (grace) => {
       notReady = 'stopping'
-      // By the monotonic clock: one that is set back while we stop must not lengthen the grace.
-      const end = performance.now() + grace
-      await submission.close(grace).catch((error: unknown) => log.error({ err: error }, 'closing submission failed'))
-      await worker
-        .stop(Math.max(0, end - performance.now()))
-        .catch((error: unknown) => log.error({ err: error }, 'the worker cannot be stopped'))
+      // At once: a client that dawdles in DATA must not use up the time of what is being delivered. What comes in last waits for the next start.
+      await Promise.all([
+        submission.close(grace).catch((error: unknown) => log.error({ err: error }, 'closing submission failed')),
+        worker.stop(grace).catch((error: unknown) => log.error({ err: error }, 'the worker cannot be stopped')),
+      ])
       await closeAll()
     },
   }

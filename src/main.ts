@@ -5,12 +5,16 @@ import { fileURLToPath } from 'node:url'
 import { runCommand } from './cli/program.ts'
 import { runDemo } from './demo/demo.ts'
 import { startGateway } from './gateway.ts'
-import { CommandError } from './ops/errors.ts'
+import { CommandError, exitCodes } from './ops/errors.ts'
 import { armFailpoint } from './ops/failpoint.ts'
 import { createLog } from './ops/log.ts'
 import type { Settings } from './ops/settings.ts'
 
-/** Serve until SIGTERM or SIGINT, then drain for at most 30 s; a second signal ends it at once. */
+/** Milliseconds for what is under way when we stop, and for all of the stopping. */
+const grace = 20_000
+const stopped = 30_000
+
+/** Serve until SIGTERM or SIGINT, then finish what is under way; after 30 s, or at a second signal, it ends all the same. */
 async function serve(settings: Settings): Promise<void> {
   const log = createLog(settings)
   const failpoint = armFailpoint(process.env.LETTERLOCK_FAILPOINT)
@@ -26,7 +30,11 @@ async function serve(settings: Settings): Promise<void> {
   })
   log.info({ signal }, 'stopping: what is under way is finished first')
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => process.exit(1))
-  await gateway.stop(30_000)
+  setTimeout(() => {
+    log.error('stopping takes too long; what is accepted is safe, and what was being delivered is tried again after the next start')
+    process.exit(exitCodes.ok)
+  }, stopped).unref()
+  await gateway.stop(grace)
 }
 
 /** True when this file is what was started, under its own name or through the `letterlock` link. */
