@@ -48,7 +48,10 @@ export type Db = {
   readonly engine: Engine
   readonly read: <R extends Row>(statement: Statement) => Promise<R[]>
   readonly write: (...statements: Statement[]) => Promise<Row[][]>
-  /** Bring everything deleted or overwritten off the disk: the write-ahead log is emptied (SQLite) or nothing is done (PostgreSQL). */
+  /**
+   * Bring everything deleted or overwritten off the disk: the write-ahead log is emptied (SQLite, four times a second at most) or nothing is
+   * done (PostgreSQL). Resolves when it was.
+   */
   readonly scrub: () => Promise<void>
   /** Tell the other processes on this database that mail has become due; soon, not at once. Never rejects; nobody may hear it. */
   readonly wakeOthers: () => void

@@ -5,6 +5,7 @@ import Database from 'better-sqlite3'
 import { makeFolder, syncFolderNow } from '../ops/folder.ts'
 import type { Db, Row, Statement, Value } from './db.ts'
 import { sqliteEngine } from './engine.ts'
+import { gathered } from './gathered.ts'
 import { groupCommit, type Ran } from './group-commit.ts'
 import { isBusy, patiently, waitHere } from './patience.ts'
 
@@ -18,6 +19,10 @@ export function openSqlite(path: string): Db {
   const prepare = preparer(database)
   const run = (statement: Statement) => runStatement(prepare(statement.text), statement.values)
   const commits = groupCommit(database, run)
+  const scrubs = gathered(async () => {
+    await commits.idle()
+    await patiently(() => emptyLog(database))
+  }, betweenScrubs)
   let closed: Promise<void> | undefined
   return {
     engine: sqliteEngine,
@@ -28,18 +33,18 @@ export function openSqlite(path: string): Db {
       return patiently(() => run(statement).rows as R[])
     },
     write: (...statements) => (closed ? Promise.reject(new Error(`the database ${path} is closed`)) : commits.write(statements)),
-    scrub: async () => {
-      await commits.idle()
-      await patiently(() => emptyLog(database))
-    },
+    scrub: scrubs.ask,
     wakeOthers: () => {}, // a command beside us is found by polling
     onWake: () => () => {},
     close: () => {
-      closed ??= commits.idle().then(() => void database.close())
+      closed ??= Promise.all([scrubs.finish(), commits.idle()]).then(() => void database.close())
       return closed
     },
   }
 }
+
+/** Milliseconds. Emptying the log costs two fsyncs during which the event loop stands still: two for each letter would be most of its cost. */
+const betweenScrubs = 250
 
 /** Make the file ourselves: SQLite would make it readable by everyone; its -wal and -shm files take over the mode of the file. */
 function createFile(path: string): void {
