@@ -22,6 +22,8 @@ export type Contest = {
   readonly say: (line: string) => void
   readonly certificates: Certificates
   readonly results: Results
+  /** So many messages of 20 KB are sent before anything is measured. */
+  readonly warmUp: number
 }
 
 /** Runs every scenario: first those with one next hop, then, with all peers started anew, those with a distant many. */
@@ -70,7 +72,12 @@ const enters = (kind: PeerKind, scenario: Scenario): boolean =>
   scenario.distant ? kind.scenarios === undefined : (kind.scenarios?.includes(scenario.name) ?? true)
 
 /** Start a peer on its ground, and warm both up: nobody measures a server in its first second. */
-async function enter(kind: PeerKind, number: number, { folder, tool, certificates, say }: Contest, { dns }: Grounds): Promise<Contestant> {
+async function enter(
+  kind: PeerKind,
+  number: number,
+  { folder, tool, certificates, warmUp, say }: Contest,
+  { dns }: Grounds,
+): Promise<Contestant> {
   say(`starting ${kind.name}: ${kind.about}`)
   const own = join(folder, 'peers', kind.name)
   await rm(own, { recursive: true, force: true })
@@ -85,7 +92,7 @@ async function enter(kind: PeerKind, number: number, { folder, tool, certificate
     throw error
   })
   const contestant = { kind, peer, account, ground }
-  const problem = await warmUp(contestant, tool)
+  const problem = await warm(contestant, tool, warmUp)
   if (problem === undefined) return contestant
   await leave(contestant)
   throw new Error(`${kind.name} lost mail while warming up: ${problem}; see ${own}`)
@@ -98,12 +105,12 @@ async function watchDurability(contestant: Contestant, { tool, results, say }: C
 }
 
 /** What went wrong, in words. Dead domains are left to the measurement. */
-async function warmUp({ peer, ground }: Contestant, tool: Tool): Promise<string | undefined> {
+async function warm({ peer, ground }: Contestant, tool: Tool, messages: number): Promise<string | undefined> {
   const { recipient } = ground
-  const warm = await tool.generate({ at: peer.at, sessions: 20, messages: 400, octets: 20480, kept: true, recipient, domains: 1 })
-  const arrived = await ground.sink.wait(warm.accepted, 60_000)
-  if (warm.failed === 0 && arrived.messages === warm.accepted && arrived.clear === 0) return undefined
-  return `${warm.failed} of 400 refused (${warm.error}), ${arrived.messages} arrived, ${arrived.clear} in clear`
+  const sent = await tool.generate({ at: peer.at, sessions: 20, messages, octets: 20480, kept: true, recipient, domains: 1 })
+  const arrived = await ground.sink.wait(sent.accepted, 60_000)
+  if (sent.failed === 0 && arrived.messages === sent.accepted && arrived.clear === 0) return undefined
+  return `${sent.failed} of ${messages} refused (${sent.error}), ${arrived.messages} arrived, ${arrived.clear} in clear`
 }
 
 async function leave({ peer, ground }: Contestant): Promise<void> {

@@ -57,7 +57,7 @@ async function measureAll(options: Wanted): Promise<void> {
     if (why !== undefined) say(`left out: ${name}: ${why}`)
     return why === undefined
   })
-  await hold({ kinds, scenarios, rounds, tool, folder, certificates, results, say })
+  await hold({ kinds, scenarios, rounds, tool, folder, certificates, results, warmUp: 400, say })
   const parts = { tool, folder, certificates, program: options.program, scale: options.trialScale, say }
   await holdTrials(options.trials, parts, results)
 }

@@ -51,10 +51,13 @@ async function start(name: string, program: string, place: Place, more: { readon
   const file = join(place.folder, 'letterlock.yaml')
   // JSON is YAML; keys with dots are nested.
   await writeFile(file, JSON.stringify(nested(settings), null, 2))
-  const child = launch(place, [process.execPath, program, 'serve', '--config', file])
+  const child = launch(place, [process.execPath, ...loader(program), program, 'serve', '--config', file])
   await greeting(name, at, place, child)
   return { at, folder: place.folder, version: await versionOf(program), stop: () => place.account.close() }
 }
+
+/** The tests start the source as it is. The loader is named by its place, because the server runs in a folder of its own. */
+const loader = (program: string): readonly string[] => (program.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : [])
 
 function nested(settings: { readonly [key: string]: unknown }): object {
   const tree: { [key: string]: unknown } = {}
