@@ -8,7 +8,7 @@ export type Steps = {
   /** A boundary line. Text before the first and after the last part is left out. */
   readonly boundary?: (line: Buffer) => void
   /** The header of a multipart; like that of a leaf as it stands, with its empty line when it has one. */
-  readonly multipart?: (header: Buffer) => void
+  readonly multipart?: (header: Buffer, fields: Header) => void
   /** The header of a part that has no parts of its own; numbered from 0 in the order of the mail. */
   readonly leaf: (number: number, fields: Header, header: Buffer) => void
   /** Pieces of the body of the last leaf, as they come; the line end before a boundary is not among them. */
@@ -47,7 +47,7 @@ export function createWalk(steps: Steps): Walk {
     if (type.startsWith('multipart/') && parameters.boundary) {
       beyond ||= boundaries.enter(parameters.boundary) > limits.depth
       place = 'between'
-      return steps.multipart?.(block)
+      return steps.multipart?.(block, fields)
     }
     place = 'body'
     lineEnd = none

@@ -1,0 +1,109 @@
+/** Looks for what the detectors of a policy name, in texts that are already decoded: how often, where, and masked as it may be shown. */
+import { findCards } from './card.ts'
+import type { Find } from './find.ts'
+import { findIbans } from './iban.ts'
+import { medicalTerms } from './medical.ts'
+import { compilePattern, type Pattern } from './pattern.ts'
+import { findSsns } from './us-ssn.ts'
+import { findWords, type WordList, wordList } from './words.ts'
+
+/** `place` as people call it: `subject`, `text`, `HTML`, `file "list.csv"`. */
+export type Text = { readonly place: string; readonly text: string }
+
+/** What to look for: the built-in detectors have neither words nor patterns. */
+export type Looked = { readonly name: string; readonly words: readonly string[]; readonly patterns: readonly string[] }
+
+/** `count` as the thresholds count it: of numbers and medical terms the different ones; of own words and patterns each, but once for text and HTML. */
+export type Found = { readonly name: string; readonly count: number; readonly samples: readonly Sample[] }
+
+/** One find as it may be shown to an admin; `line` from 1, in the decoded text. */
+export type Sample = { readonly place: string; readonly line: number; readonly masked: string }
+
+const mostSamples = 20
+/** Beyond that nothing more is learnt by counting on. */
+const mostFinds = 10_000
+
+/** Every detector and what it found, in their order. */
+export const look = (texts: readonly Text[], detectors: readonly Looked[]): Found[] => detectors.map((detector) => lookFor(texts, detector))
+
+type Finder = {
+  readonly find: (text: string) => Iterable<Find>
+  readonly same: (found: string) => string
+  readonly mask: (found: string) => string
+  readonly distinct: boolean
+}
+
+function lookFor(texts: readonly Text[], detector: Looked): Found {
+  const { find, same, mask, distinct } = finderOf(detector)
+  const counts = new Map<string, number>()
+  const samples: Sample[] = []
+  let finds = 0
+  for (const { place, text } of texts) {
+    const here = new Map<string, number>()
+    for (const { from, to } of find(text)) {
+      if (++finds > mostFinds) break
+      const found = text.slice(from, to)
+      const value = same(found)
+      if (!counts.has(value) && !here.has(value) && samples.length < mostSamples)
+        samples.push({ place, line: lineOf(text, from), masked: mask(found) })
+      here.set(value, (here.get(value) ?? 0) + 1)
+    }
+    for (const [value, count] of here) counts.set(value, distinct ? 1 : Math.max(count, counts.get(value) ?? 0))
+  }
+  return { name: detector.name, count: [...counts.values()].reduce((sum, count) => sum + count, 0), samples }
+}
+
+const lineOf = (text: string, at: number): number => text.slice(0, at).split('\n').length
+
+function finderOf(detector: Looked): Finder {
+  const own = detector.words.length + detector.patterns.length > 0
+  if (own) return ownFinder(wordList(detector.words), detector.patterns.flatMap(patternOf))
+  switch (detector.name) {
+    case 'payment-card':
+      return { find: findCards, same: bare, mask: lastFour, distinct: true }
+    case 'iban':
+      return { find: findIbans, same: bare, mask: (found) => `${found.slice(0, 2)}${lastFour(found.slice(2))}`, distinct: true }
+    case 'us-ssn':
+      return { find: findSsns, same: bare, mask: lastFour, distinct: true }
+    case 'medical-terms':
+      return { find: (text) => findWords(text, medical), same: folded, mask: (found) => found, distinct: true }
+    default:
+      return { find: () => [], same: bare, mask: lastFour, distinct: true }
+  }
+}
+
+const medical = wordList(medicalTerms)
+
+const patternOf = (source: string): readonly Pattern[] => {
+  const read = compilePattern(source)
+  return read.kind === 'pattern' ? [read.pattern] : []
+}
+
+const ownFinder = (words: WordList, patterns: readonly Pattern[]): Finder => ({
+  *find(text) {
+    yield* findWords(text, words)
+    for (const { compiled } of patterns) {
+      const matcher = compiled.matcher(text)
+      while (matcher.find()) if (matcher.end() > matcher.start()) yield { from: matcher.start(), to: matcher.end() }
+    }
+  },
+  same: folded,
+  mask: middle,
+  distinct: false,
+})
+
+const bare = (found: string): string => found.replace(/[^\p{L}\p{N}]/gu, '').toUpperCase()
+const folded = (found: string): string => found.replace(/\s+/g, ' ').toLowerCase()
+
+/** Letters and digits but the last four become dots; the grouping stays. */
+function lastFour(found: string): string {
+  let left = bare(found).length - 4
+  return found.replace(/[\p{L}\p{N}]/gu, (character) => (left-- > 0 ? '•' : character))
+}
+
+/** The first and last two characters of what is long enough. */
+const middle = (found: string): string => {
+  const characters = [...found.slice(0, 60)]
+  const shown = characters.length > 6 ? 2 : 1
+  return characters.map((character, i) => (i < shown || i >= characters.length - shown || /\s/.test(character) ? character : '•')).join('')
+}
