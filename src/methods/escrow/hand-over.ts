@@ -43,7 +43,8 @@ export async function prepareHandOver(
   const mail = spool.draft(await composeHandOver(parts, noticeLetter(letter), { secret: link, words }))
   const id = binding.letter
   return [
-    expecting(1, sql`DELETE FROM letter_header WHERE letter = ${id} AND kind = 'link' AND lookup = ${former?.lookup ?? ''}`),
+    // The header that was seen: of two presses at once the later one would make the link in the other's mail a dead one.
+    expecting(1, sql`DELETE FROM letter_header WHERE letter = ${id} AND kind = 'sender' AND salt_wrap = ${letter.header.saltWrap}`),
     ...destroyKeys(id, session),
     ...headers.map((header) => insertHeader(id, header, signLetter(keyring, binding, header))),
     bury(parts, former?.lookup ?? '', { kind: 'superseded', outside: { ...letter.outside, state: 'superseded' } }),

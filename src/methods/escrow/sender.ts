@@ -145,8 +145,6 @@ async function handOver(parts: Parts, alarm: Alarm, cookie: string): Promise<Pre
   const { letter, secret, session } = standing
   const notice = await waitingNotice(parts, letter)
   if (!mayHandOver(parts, letter, notice)) return 'stale'
-  // Whoever holds the attempt may deliver the old link at this moment: a dead link would arrive.
-  if (notice?.claimed) return 'busy'
   const { binding } = letter
   if (!(await spool.intact(binding.message, binding.payloadSha256))) {
     await alarm(binding.letter, 'payload')
@@ -157,6 +155,7 @@ async function handOver(parts: Parts, alarm: Alarm, cookie: string): Promise<Pre
     await alarm(binding.letter, 'header')
     return 'stale'
   }
+  // Not while it is being attempted: the old link, dead by then, would arrive.
   const taken = notice ? withdraw(notice, { unlessClaimed: clock() }) : []
   if (!(await fenced(parts, [...taken, ...prepared]))) return (await waitingNotice(parts, letter))?.claimed ? 'busy' : 'stale'
   spool.wake()

@@ -154,6 +154,7 @@ test('cancelled when it has been read: the reader’s session and link end, and 
     assert.ok(await world.vault.read(entered.cookie))
     assert.equal(await world.vault.sender.cancel(await press(world, secret)), 'done')
     assert.equal(await world.vault.session(entered.cookie), undefined)
+    assert.equal((await world.parts.db.read(sql`SELECT id FROM portal_session`)).length, 1, 'the sender’s own is left, to say so')
     assert.equal((await world.vault.find(link)).kind, 'recalled')
     const [told] = await world.parts.db.read<{ detail: string }>(
       sql`SELECT detail FROM audit WHERE action = 'letter.recalled' AND object = ${id}`,
@@ -237,6 +238,10 @@ test('while its notice is being attempted nothing is handed over; pressed twice 
     world.pass(10 * minute)
     const pressed = await Promise.all(cookies.map((cookie) => world.vault.sender.handOver(cookie)))
     assert.equal(pressed.filter((one) => one === 'done').length, 1, pressed.join())
+    assert.equal((await world.carry()).length, 1)
+    const cookie = cookies[pressed.indexOf('done')] ?? ''
+    const again = await Promise.all([cookie, cookie].map((one) => world.vault.sender.handOver(one)))
+    assert.deepEqual(again.toSorted(), ['done', 'stale'], 'nor does one of two new links arrive dead')
     assert.equal((await world.carry()).length, 1)
   }))
 
