@@ -22,6 +22,7 @@ import { PolicyAltered } from './routing/signature.ts'
 import { type PolicyStore, policyStore } from './routing/store.ts'
 import { openDkimKeys } from './seal/dkim-keys.ts'
 import { openKeyring } from './seal/keyring.ts'
+import { refuseLostBlobs, refuseLostKeys, refuseStrangers } from './spool/belonging.ts'
 import { keepEpochs } from './spool/epochs.ts'
 import type { SpoolParts } from './spool/parts.ts'
 import { createSpool } from './spool/spool.ts'
@@ -30,6 +31,7 @@ import { openBlobs } from './store/blobs-fs.ts'
 import { openLease } from './store/lease.ts'
 import { openDatabase } from './store/open.ts'
 import { takeServingLock } from './store/serving-lock.ts'
+import { opening, sqliteTrouble } from './store/trouble.ts'
 import { roomTrouble } from './submission/room.ts'
 import { createSubmission } from './submission/submission.ts'
 import { createUsers } from './submission/users.ts'
@@ -63,7 +65,7 @@ export async function startGateway(
     return await compose(settings, log, clock, closers)
   } catch (error) {
     await closers.close()
-    throw error
+    throw sqliteTrouble(pathOf(settings.database), error)
   }
 }
 
@@ -77,10 +79,15 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
     atEnd(`lease ${name}`, held.release)
     return held
   }
-  const keyring = await openKeyring(pathOf(settings.keys), clock)
+  await refuseLostKeys(db, settings)
+  await refuseLostBlobs(db, settings)
+  const inKeys = <T>(work: () => Promise<T>) => opening(`the folder of keys ${pathOf(settings.keys)}`, work)
+  const keyring = await inKeys(() => openKeyring(pathOf(settings.keys), clock))
   atEnd('keyring', () => keyring.close())
-  const spoolParts: SpoolParts = { db, blobs: openBlobs(pathOf(settings.blobs)), keyring, clock, settings }
-  const epochs = await keepEpochs(spoolParts, { alone: settings.database.startsWith('sqlite:'), log })
+  const blobs = await opening(`the folder of blobs ${pathOf(settings.blobs)}`, () => openBlobs(pathOf(settings.blobs)))
+  const spoolParts: SpoolParts = { db, blobs, keyring, clock, settings }
+  await inKeys(() => refuseStrangers(spoolParts)) // before anything is swept or destroyed
+  const epochs = await inKeys(() => keepEpochs(spoolParts, { alone: settings.database.startsWith('sqlite:'), log }))
   atEnd('epoch keys', () => epochs.stop())
   await sweepBlobs(spoolParts)
   const spool = createSpool(spoolParts)

@@ -9,9 +9,9 @@ import { migrate } from './migrate.ts'
 import { openPostgres, PostgresUnfit } from './postgres.ts'
 import { BadAddress } from './postgres-address.ts'
 import { openSqlite } from './sqlite.ts'
-import { fileTrouble } from './trouble.ts'
+import { troubleWith } from './trouble.ts'
 
-type Wanted = Pick<Settings, 'database' | 'data'> & Partial<Pick<Settings, 'limits.databaseConnections'>>
+type Wanted = Pick<Settings, 'database' | 'data'> & Partial<Pick<Settings, 'limits.databaseConnections' | 'limits.databasePatience'>>
 
 /** The database; its folder is made when missing. Throws CommandError 69 (78: a bad address) with a sentence when it cannot be opened. */
 export const openDatabase = (settings: Wanted): Promise<Db> =>
@@ -23,17 +23,18 @@ async function openFile(path: string, folder: string): Promise<Db> {
     return await migrated(openSqlite(path))
   } catch (error) {
     if (error instanceof CommandError) throw error
-    throw new CommandError('unavailable', fileTrouble(path, error))
+    throw new CommandError('unavailable', troubleWith(`the database ${path}`, error))
   }
 }
 
-async function openServer({ database, data, 'limits.databaseConnections': connections }: Wanted): Promise<Db> {
+async function openServer(settings: Wanted): Promise<Db> {
+  const { database, data, 'limits.databaseConnections': connections = 8, 'limits.databasePatience': patience = 30_000 } = settings
   try {
     await mkdir(data, { recursive: true, mode: 0o700 })
     // An index over a large table may take its time.
     const patient = await migrated(await openPostgres(database, { connections: 1, statement: 0 }))
     await patient.close()
-    return await openPostgres(database, connections === undefined ? {} : { connections })
+    return await openPostgres(database, { connections, patience })
   } catch (error) {
     if (error instanceof BadAddress) throw new CommandError('settings', `the setting database ${error.message}`)
     if (error instanceof PostgresUnfit) throw new CommandError('unavailable', error.message)

@@ -14,7 +14,7 @@ export type Manner = 'once' | 'sticky' | 'skip'
 export type Fault = {
   readonly operation: Operation
   readonly nth: number
-  readonly error: 'EIO' | 'ENOSPC' | 'EMFILE'
+  readonly error: 'EIO' | 'ENOSPC' | 'EMFILE' | 'EACCES' | 'EROFS'
   readonly manner: Manner
   /** Part of the path, e.g. `.db-wal`, or its end, e.g. `/blobs$`; default: everything below the folder. */
   readonly match?: string
