@@ -202,6 +202,11 @@ export const table = {
     'How long a claim on a message holds without being renewed; then another process on the same PostgreSQL takes it over.',
   ),
   'limits.databaseConnections': now('8', kind.count, 'Connections to PostgreSQL for reading; two more are for writing and listening.'),
+  'limits.databasePatience': now(
+    '30s',
+    kind.duration,
+    'How long mail and pages wait for a PostgreSQL that is away; then clients are told 451, and try again.',
+  ),
   'limits.connectionsPerAddress': now(
     '20',
     kind.count,

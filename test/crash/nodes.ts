@@ -110,7 +110,9 @@ export async function runNodes({ folder, server, nodes, faults, connections, cla
 async function node(folder: string, settings: Settings, number: number, claim: number): Promise<GatewayProcess> {
   const place = join(folder, `node-${number}`)
   await mkdir(place)
-  const at = async () => ({ host: '127.0.0.1', port: await freePort('127.0.0.1') })
+  // An address of its own: nobody else's connection takes a port there before the node listens.
+  const host = `127.0.1.${10 + number}`
+  const at = async () => ({ host, port: await freePort(host) })
   const own = { 'smtp.listen': [await at()], 'portal.listen': await at(), 'admin.listen': await at(), 'metrics.listen': await at() }
   return prepareGateway(place, { ...settings, ...own, data: join(place, 'data') }, { limits: { claim: `${claim / 1000}s` } })
 }
