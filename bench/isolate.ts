@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { removeGroups, runName, runNameVariable } from './machine/groups.ts'
 
 const marker = 'BENCH_ISOLATED'
 const flags = ['--net', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child']
@@ -23,9 +24,11 @@ export const inOwnNetwork = {
     const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
     const child = spawn('unshare', [...flags, 'sh', '-c', script, 'sh', resolver, ...command], {
       stdio: 'inherit',
-      env: { ...process.env, [marker]: 'yes' },
+      env: { ...process.env, [marker]: 'yes', [runNameVariable]: runName },
     })
     for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => child.kill('SIGKILL'))
-    return new Promise((done, fail) => child.once('error', fail).once('close', (code) => done(code ?? 1)))
+    const code = new Promise<number>((done, fail) => child.once('error', fail).once('close', (ended) => done(ended ?? 1)))
+    // However it ended: whoever is killed leaves its control groups behind.
+    return code.finally(removeGroups)
   },
 }

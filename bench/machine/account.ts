@@ -1,6 +1,7 @@
 /** Adds up the CPU time and the memory of everything that one peer runs: in a control group of its own, else by its process tree. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { type Group, openGroup } from './groups.ts'
 
 export type Account = {
   /** Put before a command, this starts it inside the account. */
@@ -14,11 +15,9 @@ export type Account = {
   readonly close: () => Promise<void>
 }
 
-type Group = { readonly folder: string; readonly cpuSeconds: () => number }
-
 /** An account of this name (letters, digits, hyphens). */
 export function openAccount(name: string): Account {
-  const group = openGroup(`letterlock-bench-${process.pid}-${name}`)
+  const group = openGroup(name)
   const watched: number[] = []
   const pids = () => (group ? pidsOf(group) : descendants(watched))
   return {
@@ -32,28 +31,6 @@ export function openAccount(name: string): Account {
     },
   }
 }
-
-/** Version 2 wherever it is mounted, else the cpuacct controller of version 1; undefined where neither may be used. */
-function openGroup(name: string): Group | undefined {
-  const root = '/sys/fs/cgroup'
-  const [v1, v2] = [join(root, 'cpuacct', name), join(existsSync(join(root, 'cgroup.procs')) ? root : join(root, 'unified'), name)]
-  const usage = { v1: () => Number(readFileSync(join(v1, 'cpuacct.usage'), 'utf8')) / 1e9, v2: () => readUsage(join(v2, 'cpu.stat')) }
-  for (const group of [
-    { folder: v1, cpuSeconds: usage.v1 },
-    { folder: v2, cpuSeconds: usage.v2 },
-  ]) {
-    try {
-      mkdirSync(group.folder)
-      group.cpuSeconds()
-      return group
-    } catch {
-      // Not mounted, or not ours to make.
-    }
-  }
-  return undefined
-}
-
-const readUsage = (file: string) => Number(/usage_usec (\d+)/.exec(readFileSync(file, 'utf8'))?.[1]) / 1e6
 
 const pidsOf = ({ folder }: Group): number[] =>
   (read(join(folder, 'cgroup.procs')) ?? '')

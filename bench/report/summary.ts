@@ -1,4 +1,4 @@
-/** The rows of one server under one scenario, summed up: medians over the rounds, ratios to tuned Postfix in the same round. */
+/** The rows of one server under one scenario, summed up: medians over the rounds, ratios to Postfix in the same round. */
 import type { Row } from '../measure.ts'
 import { median, quantile } from '../statistics.ts'
 
@@ -19,7 +19,7 @@ export type Summary = {
   readonly cpu: Middle | undefined
   readonly memory: Middle | undefined
   readonly memoryPeak: Middle | undefined
-  /** End-to-end rate over tuned Postfix's; by idle latency tuned Postfix's over ours. More is better. */
+  /** End-to-end rate over that of the reference; when idle the latency of the reference over ours. More is better. */
   readonly ratio: Middle | undefined
   /** Messages refused, lost, delivered twice or sent in clear, of all rounds. */
   readonly wrong: number
@@ -27,8 +27,8 @@ export type Summary = {
   readonly calibration: number
 }
 
-/** The peer that all are compared with. */
-export const reference = 'postfix-tuned'
+/** Whom all are compared with: tuned Postfix; when idle the stock one, which is the faster of the two there. */
+export const referenceOf = (scenario: string) => (scenario === 'idle' ? 'postfix' : 'postfix-tuned')
 
 /** One summary for each scenario and server, in the order of the rows. */
 export function summaries(rows: readonly Row[]): readonly Summary[] {
@@ -68,6 +68,7 @@ function middle(values: readonly number[]): Middle | undefined {
 }
 
 function ratio(row: Row, all: readonly Row[]): number[] {
+  const reference = referenceOf(row.scenario)
   const other = all.find(({ peer, scenario, round }) => peer === reference && scenario === row.scenario && round === row.round)
   if (other === undefined) return []
   if (row.endToEndRate !== undefined && other.endToEndRate !== undefined) return [row.endToEndRate / other.endToEndRate]

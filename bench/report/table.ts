@@ -1,6 +1,6 @@
 /** The measurements as Markdown tables, one for each scenario. */
 import { type Scenario, scenarios } from '../scenarios.ts'
-import type { Middle, Summary } from './summary.ts'
+import { type Middle, referenceOf, type Summary } from './summary.ts'
 
 /** Every scenario that was measured, in the order of scenarios.ts. */
 export function tables(all: readonly Summary[]): string {
@@ -18,7 +18,7 @@ function section({ name, about, idle }: Scenario, those: readonly Summary[], bes
   const columns: readonly Column[] = [
     { head: 'server', cell: ({ peer, version }) => `${peer} ${version}` },
     ...(idle ? latency : rates),
-    { head: '× tuned Postfix', cell: ({ ratio }) => shown(ratio?.median, 2) },
+    { head: `× ${referenceOf(name)}`, cell: ({ ratio }) => shown(ratio?.median, 2) },
     { head: 'CPU s / 1,000', cell: ({ cpu }) => shown(cpu?.median, 2) },
     { head: 'memory MB (peak)', cell: ({ memory, memoryPeak }) => `${shown(memory?.median)} (${shown(memoryPeak?.most)})` },
     { head: 'wrong', cell: ({ wrong }) => (wrong === 0 ? '0' : `**${wrong}**`) },
