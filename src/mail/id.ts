@@ -5,30 +5,54 @@ import { randomBytes } from 'node:crypto'
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
 
 let lastTime = 0
-let lastRandom = 0n
+/** The random part of the last id: 32 bits, then 40 bits, so that both are exact numbers. */
+let lastHigh = 0
+let lastLow = 0
 
 /** 26 lower-case Crockford characters: 48 bits of milliseconds, 80 of randomness. Later ids sort after earlier ones of this process. */
 export function newId(now: number = Date.now()): string {
-  const fresh = now > lastTime
-  // Within a millisecond (or when the clock steps back) go on from the last one by a random stride.
-  lastRandom = fresh ? number(9) : lastRandom + 1n + number(4)
-  lastTime = fresh ? now : lastTime
-  return base32((BigInt(lastTime) << 80n) + lastRandom, 26)
+  if (now > lastTime) {
+    lastTime = now
+    lastHigh = random(4)
+    lastLow = random(5)
+  } else {
+    // Within a millisecond (or when the clock steps back) go on from the last one by a random stride.
+    lastLow += 1 + random(4)
+    if (lastLow >= 2 ** 40) {
+      lastLow -= 2 ** 40
+      lastHigh += 1
+    }
+  }
+  return base32(lastTime, 10) + base32(lastHigh, 8) + base32(lastLow, 8)
 }
 
 /** `KJ4F-7Q2M`: what people read to each other; opens nothing. */
 export function newReference(): string {
-  const text = base32(number(5), 8).toUpperCase()
+  const text = base32(random(5), 8).toUpperCase()
   return `${text.slice(0, 4)}-${text.slice(4)}`
 }
 
 /** A Message-ID with its angle brackets (RFC 5322 §3.6.4). */
 export const newMessageId = (host: string): string => `<${newId()}@${host}>`
 
-const number = (bytes: number) => BigInt(`0x${randomBytes(bytes).toString('hex')}`)
+/** Random bytes drawn ahead: asking the system for a few costs as much as for thousands. */
+let drawn = Buffer.alloc(0)
+let used = 0
 
-function base32(value: bigint, length: number): string {
+/** A number of so many random bytes, at most six. None is used twice. */
+function random(bytes: number): number {
+  if (used + bytes > drawn.length) {
+    drawn = randomBytes(4096)
+    used = 0
+  }
+  const value = drawn.readUIntBE(used, bytes)
+  drawn.fill(0, used, used + bytes)
+  used += bytes
+  return value
+}
+
+function base32(value: number, length: number): string {
   let text = ''
-  for (let rest = value; text.length < length; rest >>= 5n) text = `${alphabet[Number(rest & 31n)]}${text}`
+  for (let rest = value; text.length < length; rest = Math.floor(rest / 32)) text = `${alphabet[rest % 32]}${text}`
   return text
 }
