@@ -74,6 +74,8 @@ function configure(database: Database.Database): void {
   database.pragma('secure_delete = ON') // deleted bytes are overwritten with zeros
   database.pragma('temp_store = MEMORY') // sorting and savepoints must not leave rows in /tmp
   database.pragma('trusted_schema = OFF')
+  database.pragma('wal_autocheckpoint = 4000') // 16 MB: pages written again and again meanwhile go to the file once
+  database.pragma('cache_size = -32768') // 32 MB
   database.pragma('busy_timeout = 50') // the event loop stands still meanwhile; longer waiting is done by patiently()
 }
 
