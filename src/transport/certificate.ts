@@ -58,12 +58,22 @@ const readLeaf = (
 ): Peer => ({
   chain: judgeChain(socket, sent, host, trust, now),
   facts: factsOf(leaf),
-  names: (name) => certificateNames(leaf, name),
+  names: remembered((name) => certificateNames(leaf, name)),
   spki: createHash('sha256')
     .update(leaf.publicKey.export({ type: 'spki', format: 'der' }))
     .digest('hex'),
   shown: shownBy(socket, sent),
 })
+
+/** One answer a name: a kept connection is asked again for each message, and a certificate takes its time. */
+function remembered(ask: (name: string) => boolean): (name: string) => boolean {
+  const known = new Map<string, boolean>()
+  return (name) => {
+    const answer = known.get(name) ?? ask(name)
+    known.set(name, answer)
+    return answer
+  }
+}
 
 /** RFC 9525 §6.3: the common name never counts; an IP address needs an iPAddress name. */
 export function certificateNames(certificate: X509Certificate, host: string): boolean {
