@@ -184,7 +184,7 @@ function walkParty(
 ): Promise<Planned[]> {
   const { settings, clock, log } = parts
   const { message, domain } = group
-  const { head, open, fileKey, payloadSha256 } = content
+  const { head, open, whole, fileKey, payloadSha256 } = content
   const schedule = message.kind === 'code' ? settings['retry.code'] : settings['retry.schedule']
   return walk(party, {
     attempt: async (step, context) => {
@@ -193,7 +193,7 @@ function walkParty(
         message: { ...message, envelope: message.envelope as Pick<Envelope, 'ret' | 'envid' | 'body' | 'smtpUtf8'> },
         domain,
         recipients: context.recipients.map(bare),
-        content: { header: async () => head.header, open, fileKey, payloadSha256 },
+        content: { header: async () => head.header, open, whole, fileKey, payloadSha256 },
         signal,
       }
       try {

@@ -516,3 +516,14 @@ test('what was done is recorded although what follows from it cannot be written'
   assert.deepEqual([refused?.state, refused?.reason], ['waiting', 'local-fault'], 'its sender must hear of it yet')
   assert.equal((refused?.next_attempt_at ?? 0) > world.now, true)
 })
+
+test('a method is given content that is in memory as it lies there, so that nothing need be read again', async () => {
+  await accept([{ address: 'tls@lab.example' }])
+  const given: (Buffer | undefined)[] = []
+  const attemptStep: DeliveryParts['attemptStep'] = async (_, { recipients, content }) => {
+    given.push(content.whole)
+    return new Map(recipients.map(({ id }) => [id, { outcome: delivered }]))
+  }
+  await deliver({ ...world.parts, attemptStep })
+  assert.deepEqual(given, [Buffer.from('From: s@org.example\r\nSubject: pay Max 5000\r\n\r\nhello\r\n')])
+})

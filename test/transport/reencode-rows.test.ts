@@ -28,7 +28,7 @@ const mail = Buffer.concat([
 
 test('the server gets the same content in 7 bits, over verified TLS, and the record says so', async () => {
   const partner = await partnerOf('seven.example', 'PIPELINING', 'SIZE 100000')
-  const { first } = await world.ship('seven.example', verified, { body: mail, envelope })
+  const { first } = await world.ship('seven.example', verified, { body: mail, envelope, whole: mail })
   assert.deepEqual([first.kind, first.kind === 'delivered' && first.assurance], ['delivered', 'verified'], first.text)
   assert.equal(first.evidence.reencoded, true)
   const [got] = partner.mails

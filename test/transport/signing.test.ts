@@ -69,6 +69,12 @@ const from = (text: string, size = text.length) =>
 const settings = { 'organisation.domains': [], 'dkim.signUnsigned': true }
 
 describe('the signing transport', () => {
+  test('what it signs leaves as the stream it made, not as the bytes that were in memory', async () => {
+    const shipment = await shipped({ open: () => from(message), whole: Buffer.from(message), sign: 'always' })
+    assert.equal(shipment.whole, undefined)
+    assert.match((await bytes(shipment)).toString(), /^DKIM-Signature:/)
+  })
+
   test('puts a good signature in front, announces its size too, and gives the same bytes each time', dkimpy, async () => {
     for (const size of [1, 3, message.length]) {
       const shipment = await shipped({ open: () => from(message, size), sign: 'always' })
