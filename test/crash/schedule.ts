@@ -8,14 +8,19 @@ const points: readonly Failpoint[] = [
   ...failpoints.filter((name) => name.startsWith('start.') && name !== 'start.blob-swept'),
 ]
 
-/** Every point once, and some random moments between them. */
-export function* shortForm(): Generator<Kill, undefined, SoFar> {
-  for (const [index, at] of points.entries()) {
+/** The three parts of the short form, each some fifteen kills. */
+const parts = { receiving: /^(?:data|blob|accept|commit)\./, delivering: /^(?:claim|deliver|connect|send|letter)\./, settling: /./ }
+export type Part = keyof typeof parts
+const partOf = (at: Failpoint) => (Object.keys(parts) as Part[]).find((part) => parts[part].test(at))
+
+/** Every point of the part once, and some random moments between them. */
+export function* shortForm(part: Part): Generator<Kill, undefined, SoFar> {
+  for (const [index, at] of points.filter((one) => partOf(one) === part).entries()) {
     yield { at, n: 1 }
     if (leavesOrphan(at)) yield { at: 'start.blob-swept', n: 1 }
     if (index % 6 === 5) yield { at: 'random', after: 150 }
-    if (index % 12 === 11) yield { at: 'random while starting' }
   }
+  yield { at: 'random while starting' }
   return undefined
 }
 
