@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FakeDns } from '../src/demo/fake-dns.ts'
 import type { Certificates } from './certificates.ts'
-import { durability } from './durability.ts'
+import { fairness, inWords as fairnessInWords } from './fairness.ts'
 import { farGround, nearGround, startDns } from './ground.ts'
 import { openAccount } from './machine/account.ts'
 import { type Contestant, measure, type Row } from './measure.ts'
@@ -50,8 +50,13 @@ async function takeTurns(contest: Contest, grounds: Grounds): Promise<void> {
   const kinds = contest.kinds.filter((kind) => scenarios.some((scenario) => enters(kind, scenario)))
   const contestants: Contestant[] = []
   try {
-    for (const [i, kind] of kinds.entries()) contestants.push(await enter(kind, i + 1, contest, grounds))
-    if (grounds.dns === undefined) for (const contestant of contestants) await watchDurability(contestant, contest)
+    for (const [i, kind] of kinds.entries()) {
+      const entered = await enter(kind, i + 1, contest, grounds).catch((error: Error) => error)
+      if (!(entered instanceof Error)) contestants.push(entered)
+      // The others can still be measured.
+      else if (kinds.length === 1) throw entered
+      else say(`LEFT OUT: ${entered.message}`)
+    }
     for (const scenario of scenarios) {
       const those = contestants.filter(({ kind }) => enters(kind, scenario))
       for (let round = 1; round <= rounds; round++) {
@@ -62,6 +67,12 @@ async function takeTurns(contest: Contest, grounds: Grounds): Promise<void> {
           say(`${grounds.clock()} ${inWords(row)}`)
         }
       }
+    }
+    if (grounds.dns !== undefined) return
+    for (const contestant of contestants) {
+      const seen = await fairness(contestant, tool)
+      await results.addFairness(seen)
+      say(fairnessInWords(seen))
     }
   } finally {
     for (const contestant of contestants) await leave(contestant)
@@ -98,17 +109,11 @@ async function enter(
   throw new Error(`${kind.name} lost mail while warming up: ${problem}; see ${own}`)
 }
 
-async function watchDurability(contestant: Contestant, { tool, results, say }: Contest): Promise<void> {
-  const seen = await durability(contestant, tool)
-  await results.addDurability(seen)
-  say(`${seen.peer}: ${seen.text}`)
-}
-
 /** What went wrong, in words. Dead domains are left to the measurement. */
 async function warm({ peer, ground }: Contestant, tool: Tool, messages: number): Promise<string | undefined> {
   const { recipient } = ground
   const sent = await tool.generate({ at: peer.at, sessions: 20, messages, octets: 20480, kept: true, recipient, domains: 1 })
-  const arrived = await ground.sink.wait(sent.accepted, 60_000)
+  const arrived = await ground.sink.all(sent.accepted)
   if (sent.failed === 0 && arrived.messages === sent.accepted && arrived.clear === 0) return undefined
   return `${sent.failed} of ${messages} refused (${sent.error}), ${arrived.messages} arrived, ${arrived.clear} in clear`
 }

@@ -54,6 +54,8 @@ export type Sink = {
   readonly count: () => Promise<Counted>
   /** Resolves when so many messages have come, or after so many milliseconds. */
   readonly wait: (messages: number, milliseconds: number) => Promise<Counted>
+  /** Resolves when so many messages have come, or when none has come for 45 s: whoever has lost one is not waited for. */
+  readonly all: (messages: number) => Promise<Counted>
   readonly close: () => void
 }
 
@@ -126,13 +128,26 @@ async function startSink(binary: string, { folder, certificate, listen, dead = [
   const child = spawn(binary, args, { stdio: ['ignore', 'ignore', log] })
   await answering(control, child)
   const ask = (line: string, limit = 10_000) => askSink(control, line, limit)
+  const wait = (messages: number, milliseconds: number) => ask(`WAIT ${messages} ${Math.round(milliseconds)}`, milliseconds + 30_000)
   return {
     port,
     reset: async () => void (await ask('RESET')),
     count: () => ask('STAT'),
-    wait: (messages, milliseconds) => ask(`WAIT ${messages} ${Math.round(milliseconds)}`, milliseconds + 30_000),
+    wait,
+    all: (messages) => allOf(messages, wait),
     close: () => void child.kill('SIGKILL'),
   }
+}
+
+async function allOf(messages: number, wait: Sink['wait']): Promise<Counted> {
+  const patience = 9
+  let counted = await wait(messages, 5000)
+  for (let quiet = 0; counted.messages < messages && quiet < patience; ) {
+    const next = await wait(messages, 5000)
+    quiet = next.messages > counted.messages ? 0 : quiet + 1
+    counted = next
+  }
+  return counted
 }
 
 /** A port of 127.0.0.1 that nobody listens at just now. */

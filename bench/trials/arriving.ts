@@ -15,7 +15,7 @@ export const arriving: Trial = {
       const messages = Math.max(100, Math.ceil(1000 * parts.scale))
       forgetPeaks(account)
       const generated = await parts.tool.generate({ at: peer.at, sessions: 100, messages, octets, kept: true })
-      const counted = await ground.sink.wait(generated.accepted, 300_000)
+      const counted = await ground.sink.all(generated.accepted)
       const megabytes = (counted.messages * octets) / 1e6
       return [
         figure('messages of 25 MB', messages, 'messages'),

@@ -17,11 +17,11 @@ export const letters: Trial = {
       const load = { at: peer.at, sessions: 20, octets: 20_480, kept: true }
       // Each reader gets one notice; readers of the warm-up are others.
       await parts.tool.generate({ ...load, messages: 100, recipient: 'warm%d@example.net' })
-      await ground.sink.wait(100, 60_000)
+      await ground.sink.all(100)
       await ground.sink.reset()
       const cpu = account.cpuSeconds()
       const generated = await parts.tool.generate({ ...load, messages, recipient: 'reader%d@example.net' })
-      const counted = await ground.sink.wait(messages, 120_000)
+      const counted = await ground.sink.all(messages)
       const seconds = (counted.last - generated.started) / 1e9
       return [
         figure('letters', rounded(counted.messages / seconds, 1), 'letters/s'),

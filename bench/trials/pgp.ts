@@ -61,7 +61,7 @@ async function send({ peer, ground }: Contestant, { tool }: TrialParts, messages
   await ground.sink.reset()
   const sessions = octets === large ? 4 : 20
   const generated = await tool.generate({ at: peer.at, sessions, messages, octets, kept: true, recipient: reader })
-  const counted = await ground.sink.wait(messages, 120_000)
+  const counted = await ground.sink.all(messages)
   if (counted.messages === messages) return (counted.last - generated.started) / 1e9
   throw new Error(`of ${messages} PGP messages ${generated.accepted} were accepted and ${counted.messages} arrived (${generated.error})`)
 }

@@ -42,7 +42,7 @@ async function rateOfOthers({ peer, ground }: Contestant, { tool, scale }: Trial
   const messages = Math.max(100, Math.ceil(1000 * scale))
   await ground.sink.reset()
   const generated = await tool.generate({ at: peer.at, sessions: 20, messages, octets: 20_480, kept: true })
-  const counted = await ground.sink.wait(messages, 180_000)
+  const counted = await ground.sink.all(messages)
   if (counted.messages < messages) throw new Error(`of ${messages} messages ${counted.messages} arrived while others wait`)
   return counted.messages / ((counted.last - generated.started) / 1e9)
 }

@@ -41,7 +41,7 @@ describe('the benchmark', { skip }, () => {
 
   test('every message sent through the gateway is counted at the sink, none in clear, with its processor time and memory', async () => {
     const letterlock = ours({ name: 'letterlock', about: 'from source', program: join(packageRoot, 'src', 'main.ts') })
-    const { rows, machine } = await contest(
+    const { rows, machine, fairness } = await contest(
       [letterlock],
       [
         { name: 'kept', about: '', sessions: 4, messages: 24, octets: 100 * 1024, kept: true },
@@ -66,6 +66,8 @@ describe('the benchmark', { skip }, () => {
     for (const { cpuPerThousand, memory } of rows) assert.ok(cpuPerThousand > 0 && memory > 10, `${cpuPerThousand} s, ${memory} MB`)
     assert.ok((rows[0]?.endToEndRate ?? 0) > 0 && (rows[1]?.idleP50 ?? 0) > 0)
     assert.match(machine?.processor ?? '', /./)
+    assert.equal(fairness[0]?.verifies, true)
+    assert.notEqual(fairness[0]?.syncs, 0)
   })
 
   test('a server that does not start is named, with its last words', async () => {

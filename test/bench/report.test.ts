@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { syncsBeforeReply } from '../../bench/durability.ts'
+import { syncsBeforeReply } from '../../bench/fairness.ts'
 import { describeMachine } from '../../bench/machine/describe.ts'
 import type { Row } from '../../bench/measure.ts'
 import { readOptions } from '../../bench/options.ts'
@@ -71,7 +71,7 @@ test('the report stands between its two lines on the page, the rest of the page 
   const results = await openResults(folder, describeMachine(folder), false)
   for (const one of [row('postfix-tuned', 1, 250), row('letterlock', 1, 500)]) await results.addRow(one)
   await results.addFigure({ trial: 'letters', name: 'letters', value: 140, unit: 'letters/s' })
-  await results.addDurability({ peer: 'letterlock', syncs: 2, text: 'synced before 250' })
+  await results.addFairness({ peer: 'letterlock', syncs: 2, verifies: false })
   const page = join(folder, 'page.md')
   await writeFile(page, 'before\n<!-- measured: npm run bench writes from here … -->\nold\n<!-- … to here -->\nafter\n')
   await writeReport(folder, page)
@@ -81,7 +81,7 @@ test('the report stands between its two lines on the page, the rest of the page 
   assert.doesNotMatch(text, /\nold\n/)
   assert.match(text, /\| 20 KB, 20 kept sessions, end to end \| ≥ 2 \| ≥ 4 \| 2 × tuned Postfix \| least \|/)
   assert.match(text, /\| letters, 20 KB \| ≥ 150 \| ≥ 300 \| 140 letters\/s \| \*\*below\*\* \|/)
-  assert.match(text, /\| letterlock \| 2 \| synced before 250 \|/)
+  assert.match(text, /\| letterlock \| yes \(2\) \| \*\*no\*\* \|/)
   const svg = await readFile(join(folder, 'rates.svg'), 'utf8')
   assert.match(svg, /prefers-color-scheme: dark/)
   assert.match(svg, /20k: postfix-tuned 1\.00 ×, letterlock 2\.00 ×/)
