@@ -11,7 +11,7 @@ const order: readonly (readonly string[])[] = [
   ['store', 'seal', 'detect'],
   ['audit'],
   ['spool'],
-  ['transport'],
+  ['backup', 'transport'],
   ['methods'],
   ['routing'],
   ['delivery', 'submission', 'monitor'],

@@ -9,6 +9,7 @@ import type { Settings } from '../ops/settings.ts'
 import { printedSettings } from '../ops/settings-print.ts'
 import { PolicyAltered } from '../routing/signature.ts'
 import { KeyFileBroken } from '../seal/keyring.ts'
+import { addBackupCommand } from './backup.ts'
 import { type Common, command, commonLast, later } from './command.ts'
 import { addDomainCommands } from './domain.ts'
 import { addKeyCommands } from './keys.ts'
@@ -17,6 +18,7 @@ import { settingsOf } from './open.ts'
 import { addPolicyCommands } from './policy.ts'
 import { print, printJson } from './print.ts'
 import { addQueueCommands } from './queue.ts'
+import { addRestoreCommand } from './restore.ts'
 import { addUserCommands } from './users.ts'
 
 /** What the composition root hands in: servers are put together there. */
@@ -63,6 +65,8 @@ function buildProgram(servers: Servers): Command {
   addDomainCommands(program)
   addKeyCommands(program)
   addUserCommands(program)
+  addBackupCommand(program)
+  addRestoreCommand(program)
   const settings = program.command('settings').description('how this installation is set up')
   command(settings, 'print', 'every setting, its value and where it comes from').action((options: Common) => {
     const printed = printedSettings(options.config, process.env)
@@ -74,6 +78,6 @@ function buildProgram(servers: Servers): Command {
 }
 
 /** Named by the product, not there yet. */
-const laterNouns = ['setup', 'doctor', 'evidence', 'audit', 'report', 'token', 'backup', 'restore']
+const laterNouns = ['setup', 'doctor', 'evidence', 'audit', 'report', 'token']
 
 const version = (): string => (JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version

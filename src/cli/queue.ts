@@ -3,12 +3,12 @@ import { type Command, Option } from 'commander'
 import { findMessages, listQueue, type QueueTrace } from '../delivery/trace.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
-import { operate, type QueueAction } from '../spool/queue.ts'
+import { operate, type QueueAction, type QueueChoice } from '../spool/queue.ts'
 import { actor, type Common, command } from './command.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
 
-type Choice = Common & { readonly domain?: string; readonly dryRun?: boolean }
+type Choice = Common & { readonly domain?: string; readonly reason?: string; readonly dryRun?: boolean }
 
 /** Add the commands to the program. */
 export function addQueueCommands(program: Command): void {
@@ -33,6 +33,7 @@ const done: { readonly [A in QueueAction]: string } = {
 function add(queue: Command, action: QueueAction, description: string): void {
   command(queue, `${action} [id]`, `${description}; ID is a recipient's id as in \`queue list\`, or a message's`)
     .addOption(new Option('--domain <domain>', 'everything for this destination'))
+    .addOption(new Option('--reason <code>', 'everything that waits or is held with this reason code'))
     .option('--dry-run', 'only say what would happen')
     .action((id: string | undefined, options: Choice) => act(action, id, options))
 }
@@ -72,14 +73,14 @@ const describe = (one: QueueTrace): string =>
   ].join('\n')
 
 async function act(action: QueueAction, id: string | undefined, options: Choice): Promise<void> {
-  const { domain, dryRun = false, json } = options
-  if ((id === undefined) === (domain === undefined))
-    throw new CommandError('usage', `say which: \`letterlock queue ${action} ID\` or \`--domain DOMAIN\``)
+  const { dryRun = false, json } = options
+  const choice = chosen(id, options)
+  if (choice === undefined)
+    throw new CommandError('usage', `say which: \`letterlock queue ${action} ID\`, \`--domain DOMAIN\` or \`--reason CODE\``)
   await withDatabase(settingsOf(options), async (db) => {
-    const choice = id === undefined ? ({ kind: 'domain', domain: (domain ?? '').toLowerCase() } as const) : ({ kind: 'id', id } as const)
     const result = await operate(db, action, choice, { actor: actor(), now: systemClock(), dryRun })
     if (result.changed.length === 0 && result.left.length === 0)
-      throw id === undefined ? new CommandError('badData', `nothing waits for ${domain}`) : await notWaiting(db, id)
+      throw choice.kind === 'id' ? await notWaiting(db, choice.id) : new CommandError('badData', nothing(choice))
     if (json) return printJson(result)
     for (const one of result.changed) print(`${one} ${dryRun ? 'would be chosen' : done[action]}`)
     for (const one of result.left)
@@ -87,6 +88,16 @@ async function act(action: QueueAction, id: string | undefined, options: Choice)
     if (result.changed.length === 0) throw new CommandError('tryLater', 'nothing was changed')
   })
 }
+
+/** One of the three ways to say which, and no more. */
+function chosen(id: string | undefined, { domain, reason }: Choice): QueueChoice | undefined {
+  if ([id, domain, reason].filter((one) => one !== undefined).length !== 1) return undefined
+  if (domain !== undefined) return { kind: 'domain', domain: domain.toLowerCase() }
+  return reason !== undefined ? { kind: 'reason', reason } : { kind: 'id', id: id ?? '' }
+}
+
+const nothing = (choice: Exclude<QueueChoice, { kind: 'id' }>): string =>
+  choice.kind === 'domain' ? `nothing waits for ${choice.domain}` : `nothing waits or is held with the reason ${choice.reason}`
 
 async function notWaiting(db: Parameters<typeof findMessages>[0], id: string): Promise<CommandError> {
   const [message] = await findMessages(db, id.replace(/-\d+$/, ''))

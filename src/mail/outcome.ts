@@ -43,6 +43,7 @@ export const reasons = [
   'notice-undeliverable',
   'expired-in-queue',
   'content-damaged',
+  'restored',
   'attempt-crashed',
 ] as const
 export type Reason = (typeof reasons)[number]

@@ -4,8 +4,11 @@ import { type Db, type Statement, sql } from '../store/db.ts'
 
 export type QueueAction = 'retry' | 'hold' | 'release' | 'bounce'
 
-/** Which recipients: one, all of a message, or all of a domain. */
-export type QueueChoice = { readonly kind: 'id'; readonly id: string } | { readonly kind: 'domain'; readonly domain: string }
+/** Which recipients: one, all of a message, all of a domain, or all that have a reason code. */
+export type QueueChoice =
+  | { readonly kind: 'id'; readonly id: string }
+  | { readonly kind: 'domain'; readonly domain: string }
+  | { readonly kind: 'reason'; readonly reason: string }
 
 export type QueueDone = {
   /** Recipient ids that were changed. */
@@ -40,10 +43,16 @@ const fits: { readonly [A in QueueAction]: readonly string[] } = {
   bounce: ['waiting', 'held'],
 }
 
-const chosenRows = (choice: QueueChoice): Statement =>
-  choice.kind === 'id'
-    ? sql`SELECT id, state, claimed_until FROM recipient WHERE (id = ${choice.id} OR message = ${choice.id}) AND state IN ('waiting', 'held') ORDER BY id`
-    : sql`SELECT id, state, claimed_until FROM recipient WHERE domain = ${choice.domain} AND state IN ('waiting', 'held') ORDER BY id`
+function chosenRows(choice: QueueChoice): Statement {
+  switch (choice.kind) {
+    case 'id':
+      return sql`SELECT id, state, claimed_until FROM recipient WHERE (id = ${choice.id} OR message = ${choice.id}) AND state IN ('waiting', 'held') ORDER BY id`
+    case 'domain':
+      return sql`SELECT id, state, claimed_until FROM recipient WHERE domain = ${choice.domain} AND state IN ('waiting', 'held') ORDER BY id`
+    case 'reason':
+      return sql`SELECT id, state, claimed_until FROM recipient WHERE reason = ${choice.reason} AND state IN ('waiting', 'held') ORDER BY id`
+  }
+}
 
 async function change(
   db: Db,
