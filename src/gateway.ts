@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { startSequencer } from './audit/audit.ts'
 import { deliverGroup } from './delivery/deliver.ts'
+import { createPlanner } from './delivery/planner.ts'
 import { startWorker } from './delivery/worker.ts'
+import { createDetect } from './detect/detect.ts'
 import { createVault } from './methods/escrow/vault.ts'
 import { buildMethods, type MethodName, methods } from './methods/index.ts'
 import { startProbes } from './monitor/probes.ts'
@@ -16,7 +18,6 @@ import { startHealth } from './ops/health.ts'
 import { pathOf, type Settings } from './ops/settings.ts'
 import { policyTags } from './routing/asked.ts'
 import { signFormer } from './routing/former.ts'
-import { plan } from './routing/plan.ts'
 import { describeProblem } from './routing/problem.ts'
 import { PolicyAltered } from './routing/signature.ts'
 import { type PolicyStore, policyStore } from './routing/store.ts'
@@ -113,9 +114,11 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   atEnd('transport', () => transport.close())
   const parts = { settings, transport, spool, db, keyring, clock, log }
   const built = buildMethods(parts)
+  const detect = createDetect()
+  atEnd('detectors', () => detect.close())
   const delivery = {
     ...{ spoolParts, spool, settings, clock, log },
-    planFor: async (revision: number, facts: Parameters<typeof plan>[1]) => plan((await policyOf(policies, revision)).policy, facts),
+    planFor: createPlanner({ policyOf: async (revision) => (await policyOf(policies, revision)).policy, detect, log }),
     attemptStep: (step: { method: string; options: unknown }, attempt: object) => {
       const name = step.method as MethodName
       return built[name].attempt({ ...attempt, options: methods[name].options.parse(step.options) } as Parameters<

@@ -8,6 +8,7 @@ import type { Header } from '../mail/header.ts'
 import { type Outcome, sentence } from '../mail/outcome.ts'
 import type { Plan } from '../mail/plan.ts'
 import { failpoint } from '../ops/failpoint.ts'
+import type { PlanFacts } from '../routing/facts.ts'
 import type { ClaimedRecipient, Group } from '../spool/claim.ts'
 import { nextAttempt } from '../spool/schedule.ts'
 import { type Settled, type Settlement, settleGroup } from '../spool/settle.ts'
@@ -20,7 +21,13 @@ import { type Planned, settlementOf } from './settlement.ts'
 import { isDamage } from './walk.ts'
 
 /** What is known of the message: all of its header, its facts and a way to open it, or none of both where it could not be read. */
-export type About = { readonly header: Header; readonly facts: MailFacts | undefined; readonly open?: () => Readable }
+export type About = {
+  readonly header: Header
+  readonly facts: MailFacts | undefined
+  readonly open?: () => Readable
+  /** On what was decided just now, by recipient. */
+  readonly decided?: ReadonlyMap<string, PlanFacts>
+}
 
 /** Mail with links, codes or words in it. */
 const carriesSecrets: readonly MessageKind[] = ['notice', 'code', 'sender-mail']
@@ -62,7 +69,8 @@ type Followed = FollowUps & { readonly endings: readonly Planned[] }
  * delivered again; all others wait: their senders must hear of them yet.
  */
 async function followed(parts: DeliveryParts, group: Group, endings: readonly Planned[], about: About): Promise<Followed> {
-  const settlementsOf = (some: readonly Planned[]) => some.map((ending) => settlementOf(ending, group, about.facts, parts.clock()))
+  const settlementsOf = (some: readonly Planned[]) =>
+    some.map((ending) => settlementOf(ending, about.decided?.get(ending.recipient.id), parts.clock()))
   try {
     return { endings, ...(await followUps(parts, group, endings, settlementsOf(endings), about)) }
   } catch (error) {

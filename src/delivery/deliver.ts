@@ -1,5 +1,6 @@
 /** One attempt at one claimed group: open it, plan it, walk it, settle it. */
 
+import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import type { Envelope } from '../mail/envelope.ts'
 import { type MailFacts, messageFacts } from '../mail/facts.ts'
@@ -10,7 +11,8 @@ import { type Answer, type Attempt, contentFault } from '../methods/method.ts'
 import type { Clock } from '../ops/clock.ts'
 import { failpoint } from '../ops/failpoint.ts'
 import type { Settings } from '../ops/settings.ts'
-import type { PlanFacts } from '../routing/plan.ts'
+import type { PlanFacts } from '../routing/facts.ts'
+import type { Decided } from '../routing/planner.ts'
 import { PolicyAltered } from '../routing/signature.ts'
 import { SealBroken } from '../seal/payload.ts'
 import { type ClaimedRecipient, type Group, type Opened, openClaimed } from '../spool/claim.ts'
@@ -29,13 +31,25 @@ export type DeliveryParts = {
   readonly settings: Settings
   readonly clock: Clock
   readonly log: Logger
-  /** The plan for one recipient by the policy revision stamped at acceptance. */
-  readonly planFor: (revision: number, facts: PlanFacts) => Promise<Plan>
+  /** False while the clock seems to have jumped: then no mail is given up for its age. Absent: it always is believed. */
+  readonly clockBelieved?: () => boolean
+  /** The plan for one recipient by the policy revision stamped at acceptance, and the facts that decided. */
+  readonly planFor: (
+    revision: number,
+    facts: PlanFacts,
+    message: { readonly id: string; readonly header: Header; readonly open: () => Readable },
+  ) => Promise<Decided>
   /** Attempt one step with the method it names. */
   readonly attemptStep: (step: Step, attempt: Omit<Attempt<unknown>, 'options'>) => Promise<ReadonlyMap<string, Answer>>
 }
 
-type Content = Opened & { kind: 'content' } & { readonly head: Head; readonly header: Header; readonly facts: MailFacts }
+type Content = Opened & { kind: 'content' } & {
+  readonly head: Head
+  readonly header: Header
+  readonly facts: MailFacts
+  /** On what was decided just now, by recipient; empty where the plans were frozen before. */
+  readonly decided: ReadonlyMap<string, PlanFacts>
+}
 
 /** Attempt a group and settle every recipient of it, with all that follows from it, in one transaction. */
 export async function deliverGroup(parts: DeliveryParts, claimed: Group, signal: AbortSignal): Promise<void> {
@@ -79,7 +93,8 @@ async function prepare(parts: DeliveryParts, group: Group, signal: AbortSignal):
   const header = parseHeader(head.header)
   const facts = messageFacts(header, head.bodyStart)
   try {
-    return { parties: await planParties(parts, group, facts), content: { ...opened, head, header, facts } }
+    const { parties, decided } = await planParties(parts, group, { header, facts, open: opened.open })
+    return { parties, content: { ...opened, head, header, facts, decided } }
   } catch (error) {
     if (!(error instanceof PolicyAltered)) throw error
     await quarantine(parts, group, { text: error.message, vouched: true }, signal)
@@ -135,14 +150,26 @@ async function hold(
 type Damage = { readonly text: string; readonly vouched: boolean }
 
 /** First time only: facts → plan; then recipients that share plan and step go together. */
-async function planParties(parts: DeliveryParts, { message, recipients }: Group, mail: MailFacts): Promise<Party[]> {
-  const planned = await Promise.all(
-    recipients.map(async (recipient) => {
-      const facts = { reversePath: message.reversePath, recipient: recipient.address, mail }
-      const known = recipient.frozen?.plan ?? (recipient.returning ? unplanned(message.policyRevision) : undefined)
-      return { recipient, plan: known ?? (await parts.planFor(message.policyRevision, facts)) }
-    }),
-  )
+async function planParties(
+  parts: DeliveryParts,
+  { message, recipients }: Group,
+  { header, facts: mail, open }: Pick<Content, 'header' | 'facts' | 'open'>,
+): Promise<Pick<Content, 'decided'> & { readonly parties: Party[] }> {
+  const { id, reversePath, size, client, acceptedAt: at, policyRevision } = message
+  const decided = new Map<string, PlanFacts>()
+  const planOf = async (recipient: ClaimedRecipient) => {
+    if (recipient.frozen !== undefined) return recipient.frozen.plan
+    if (recipient.returning) return unplanned(policyRevision)
+    const known = { reversePath, recipient: recipient.address, mail, size, client, at }
+    const { plan, facts } = await parts.planFor(policyRevision, known, { id, header, open })
+    decided.set(recipient.id, facts)
+    return plan
+  }
+  const planned = await Promise.all(recipients.map(async (recipient) => ({ recipient, plan: await planOf(recipient) })))
+  return { decided, parties: partiesOf(planned) }
+}
+
+function partiesOf(planned: readonly { readonly recipient: ClaimedRecipient; readonly plan: Plan }[]): Party[] {
   return alike(planned, ({ plan, recipient }) => JSON.stringify([plan.rule, plan.steps, recipient.step, recipient.returning])).flatMap(
     (party) => {
       const first = party[0]
@@ -163,7 +190,8 @@ async function planParties(parts: DeliveryParts, { message, recipients }: Group,
  * Milliseconds after acceptance. A notice is given up when its letter ends: after that nobody would tell the sender that it never arrived.
  * A code is given up after its own lane and the life of a code: whoever waited for it has asked for another.
  */
-async function lifetimeOf({ settings, spoolParts }: DeliveryParts, { message }: Group): Promise<number> {
+async function lifetimeOf({ settings, spoolParts, clockBelieved }: DeliveryParts, { message }: Group): Promise<number> {
+  if (message.kind !== 'code' && clockBelieved?.() === false) return Number.POSITIVE_INFINITY
   const usual = settings['retry.lifetime']
   if (message.kind === 'code')
     return Math.min(

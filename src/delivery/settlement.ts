@@ -1,10 +1,9 @@
 /** Turns the ending of a walk into what the spool writes: state, decision record, audit detail. */
-import type { MailFacts } from '../mail/facts.ts'
 import type { Reason } from '../mail/outcome.ts'
 import { sentence } from '../mail/outcome.ts'
 import type { Plan, StepResult } from '../mail/plan.ts'
+import type { PlanFacts } from '../routing/facts.ts'
 import { type DecisionRecord, decisionRecord } from '../routing/record.ts'
-import type { Group } from '../spool/claim.ts'
 import type { Frozen } from '../spool/frozen.ts'
 import type { Settlement } from '../spool/settle.ts'
 import { type Ending, isDamage, whyNotFirst } from './walk.ts'
@@ -19,8 +18,8 @@ export const planned = (ending: Ending, plan: Plan): Planned => ({
   frozen: { plan, earlier: ending.earlier, waits: ending.waits },
 })
 
-/** The settlement of one recipient. Without `mail` its content could not be read. */
-export function settlementOf(ending: Planned, group: Group, mail: MailFacts | undefined, now: number): Settlement {
+/** The settlement of one recipient. `facts`: those its plan was just made on; they are kept with the decision. */
+export function settlementOf(ending: Planned, facts: PlanFacts | undefined, now: number): Settlement {
   const { recipient, outcome, plan, answer, method } = ending
   const reason = reasonOf(ending)
   const state = stateOf(ending)
@@ -38,7 +37,7 @@ export function settlementOf(ending: Planned, group: Group, mail: MailFacts | un
     proof: answer?.proof ?? null,
     lastReply: sentence(outcome),
     delayNoticed: recipient.delayNoticed,
-    record: JSON.stringify(recordOf(ending, group, mail, now)),
+    record: JSON.stringify(recordOf(ending, facts, now)),
     audit: {
       method,
       outcome: outcome.kind,
@@ -51,20 +50,12 @@ export function settlementOf(ending: Planned, group: Group, mail: MailFacts | un
   }
 }
 
-function recordOf(ending: Planned, { message }: Group, mail: MailFacts | undefined, at: number): DecisionRecord {
+function recordOf(ending: Planned, facts: PlanFacts | undefined, at: number): DecisionRecord {
   const { recipient, plan, earlier } = ending
   const attempt = recipient.attempts + 1
   const steps = [...earlier, lastResult(ending), ...notTried(ending)]
   const outcome = stateOf(ending)
-  if (mail !== undefined)
-    return decisionRecord({
-      at,
-      attempt,
-      plan,
-      facts: { reversePath: message.reversePath, recipient: recipient.address, mail },
-      steps,
-      outcome,
-    })
+  if (facts !== undefined) return decisionRecord({ at, attempt, plan, facts, steps, outcome })
   const { revision, fingerprint, rule, trace } = plan
   return { at, attempt, revision, fingerprint, rule, rulesLookedAt: trace, facts: null, steps, outcome }
 }

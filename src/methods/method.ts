@@ -16,7 +16,7 @@ export type AttemptRecipient = Pick<ClaimedRecipient, 'id' | 'address' | 'orcpt'
 
 /** One message for the recipients of one domain that share a plan, opened from the spool for one attempt. */
 export type Attempt<Options> = {
-  readonly message: Omit<ClaimedMessage, 'policyRevision'>
+  readonly message: Omit<ClaimedMessage, 'policyRevision' | 'client'>
   readonly domain: string
   readonly recipients: readonly AttemptRecipient[]
   readonly options: Options

@@ -15,3 +15,10 @@ export function thresholdOf(name: string, detectors: readonly Detector[]): numbe
   const own = detectors.find((detector) => detector.name === name)?.threshold
   return own ?? (isBuiltIn(name) ? builtIn[name] : 1)
 }
+
+/** What these detectors look for: own words and patterns; the program's own need none. */
+export const looked = (names: readonly string[], detectors: readonly Detector[]) =>
+  names.map((name) => {
+    const own = detectors.find((detector) => detector.name === name)
+    return { name, words: own?.words ?? [], patterns: own?.patterns ?? [] }
+  })

@@ -44,6 +44,8 @@ export type ClaimedMessage = {
   readonly acceptedAt: number
   readonly size: number
   readonly policyRevision: number
+  /** Who handed it in. */
+  readonly client: { readonly address: string; readonly authenticatedAs: string | null }
   readonly envelope: { readonly body: '7bit' | '8bit'; readonly smtpUtf8: boolean; readonly ret?: 'FULL' | 'HDRS'; readonly envid?: string }
 }
 
@@ -138,6 +140,9 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
     headerFrom: message.header_from,
     payloadSha256: content.payload_sha256,
     policyRevision: message.kind === 'mail' ? message.policy_revision : 0,
+    acceptedAt: message.accepted_at,
+    size: message.size,
+    client: readClient(message.client),
     recipients: recipients.map(({ id, address, bcc }) => ({ id, address, bcc: bcc === 1 })),
   }
   if (!isEnvelope(keyring, envelope, message.mac)) return { ...damaged('its envelope was altered in the database'), vouched: false }
@@ -173,6 +178,7 @@ type MessageRow = {
   smtp_utf8: number
   ret: 'FULL' | 'HDRS' | null
   envid: string | null
+  client: string
   mac: Buffer
   epoch: string | null
   wrap: Buffer | null
@@ -196,6 +202,16 @@ type RecipientRow = {
   unended: number
 }
 
+/** What is not as we wrote it does not pass the MAC. */
+function readClient(json: string): ClaimedMessage['client'] {
+  try {
+    const { address, authenticatedAs } = JSON.parse(json) as Partial<ClaimedMessage['client']>
+    return { address: String(address), authenticatedAs: authenticatedAs == null ? null : String(authenticatedAs) }
+  } catch {
+    return { address: '', authenticatedAs: null }
+  }
+}
+
 const readMessage = (row: MessageRow): ClaimedMessage => ({
   id: row.id,
   kind: row.kind,
@@ -206,6 +222,7 @@ const readMessage = (row: MessageRow): ClaimedMessage => ({
   acceptedAt: row.accepted_at,
   size: row.size,
   policyRevision: row.policy_revision,
+  client: readClient(row.client),
   envelope: {
     body: row.body,
     smtpUtf8: row.smtp_utf8 === 1,

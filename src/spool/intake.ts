@@ -129,10 +129,11 @@ function createSpace() {
 
 /** What delivery would claim, had it to ask the database. */
 function freshGroup(mail: NewMessage, domain: string, clear: Clear): Group {
-  const { id, messageId, headerFrom, size, policyRevision, envelope, now, content } = mail
+  const { id, messageId, headerFrom, size, policyRevision, envelope, now, content, client } = mail
   const { reversePath, body, smtpUtf8, ret, envid } = envelope
   const message: ClaimedMessage = {
     ...{ id, kind: 'mail', about: undefined, messageId, reversePath, headerFrom, acceptedAt: now, size, policyRevision },
+    client: { address: client.address, authenticatedAs: client.authenticatedAs },
     envelope: { body, smtpUtf8, ...(ret !== undefined && { ret }), ...(envid !== undefined && { envid }) },
   }
   const recipients = envelope.recipients.flatMap(({ address, orcpt, notify, bcc }, index) =>

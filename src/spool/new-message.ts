@@ -70,6 +70,9 @@ export function messageRows({ keyring, settings }: SpoolParts, mail: NewMessage)
     headerFrom: mail.headerFrom,
     payloadSha256: content.sha256,
     policyRevision: mail.policyRevision,
+    acceptedAt: now,
+    size: mail.size,
+    client: mail.client,
     recipients,
   }
   const plan = (recipient: string) => mail.steps && sealFrozen(keyring, recipient, 0, { plan: ownPlan(mail.steps), earlier: [] })

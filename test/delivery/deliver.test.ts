@@ -43,9 +43,12 @@ beforeEach(async () => {
   const parts: DeliveryParts = {
     ...{ spoolParts, settings, clock, spool: createSpool(spoolParts), log: pino({ level: 'silent' }) },
     // The rule of these tests: the local part names the steps.
-    planFor: async (revision, { recipient }) => ({
-      ...{ revision, fingerprint: 'f', rule: { name: 'default', line: 1 }, trace: [] },
-      steps: [...(recipient.split('@')[0] ?? '').split('-'), 'bounce'].map((method) => ({ method, options: {} })),
+    planFor: async (revision, facts) => ({
+      facts,
+      plan: {
+        ...{ revision, fingerprint: 'f', rule: { name: 'default', line: 1 }, trace: [] },
+        steps: [...(facts.recipient.split('@')[0] ?? '').split('-'), 'bounce'].map((method) => ({ method, options: {} })),
+      },
     }),
     attemptStep: async ({ method }, { recipients }) =>
       (await answers[method]?.(
