@@ -3,7 +3,6 @@
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { runCommand } from './cli/program.ts'
-import { runDemo } from './demo/demo.ts'
 import { startGateway } from './gateway.ts'
 import { CommandError, exitCodes } from './ops/errors.ts'
 import { armFailpoint } from './ops/failpoint.ts'
@@ -42,7 +41,10 @@ const isEntry = process.argv[1] !== undefined && realpathSync(process.argv[1]) =
 
 if (isEntry) {
   try {
-    process.exitCode = await runCommand(process.argv.slice(2), { serve, demo: (options) => runDemo(options, startGateway) })
+    process.exitCode = await runCommand(process.argv.slice(2), {
+      serve,
+      demo: async (options) => (await import('./demo/demo.ts')).runDemo(options, startGateway),
+    })
   } catch (error) {
     process.stderr.write(
       `letterlock: ${error instanceof CommandError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,

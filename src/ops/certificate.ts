@@ -1,9 +1,7 @@
 /** The first certificate: self-signed, made here, so that STARTTLS works before anyone has asked a CA. */
-import 'reflect-metadata'
 import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as x509 from '@peculiar/x509'
 
 /** PEM texts. */
 export type Certificate = { readonly cert: string; readonly key: string }
@@ -48,7 +46,10 @@ function isGood({ cert, key }: Certificate, hostname: string, now: number): bool
   }
 }
 
+/** What makes it is loaded only here: it would cost every later start a tenth of a second. */
 async function make(hostname: string, now: number): Promise<Certificate> {
+  await import('reflect-metadata')
+  const x509 = await import('@peculiar/x509')
   x509.cryptoProvider.set(webcrypto as Crypto)
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
