@@ -1,10 +1,12 @@
 /** `npm run bench`: Letterlock beside other mail servers on this machine, and a few trials of its own; then the report. */
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeCertificates } from './certificates.ts'
 import { hold } from './contest.ts'
 import { farHosts } from './ground.ts'
 import { inOwnNetwork, isolated } from './isolate.ts'
 import { describeMachine } from './machine/describe.ts'
+import { runName } from './machine/groups.ts'
 import { helpText, type Options, readOptions } from './options.ts'
 import { writeReport } from './report/report.ts'
 import { openResults } from './results.ts'
@@ -22,7 +24,7 @@ async function main(options: Options): Promise<number> {
     return 0
   }
   if (options.kind === 'wrong') {
-    say(`bench: ${options.text}\n\n${helpText}`)
+    say(`bench: ${options.text}; npm run bench -- --help lists the options`)
     return 64
   }
   try {
@@ -51,13 +53,17 @@ async function measureAll(options: Wanted): Promise<void> {
   const machine = describeMachine(folder)
   if (machine.fileSystem === 'tmpfs') say(`warning: ${folder} is in memory: nobody pays for fsync there; --folder names a folder on a disk`)
   const results = await openResults(options.results, machine, options.append)
-  const certificates = await makeCertificates(join(folder, 'certificates'), ['localhost', '127.0.0.1', farHosts])
+  // A folder of this run's own: two may run beside each other.
+  const own = join(folder, runName)
+  const certificates = await makeCertificates(join(own, 'certificates'), ['localhost', '127.0.0.1', farHosts])
   const kinds = options.peers.filter(({ name, missing }) => {
     const why = missing()
     if (why !== undefined) say(`left out: ${name}: ${why}`)
     return why === undefined
   })
-  await hold({ kinds, scenarios, rounds, tool, folder, certificates, results, warmUp: 400, say })
-  const parts = { tool, folder, certificates, program: options.program, scale: options.trialScale, say }
-  await holdTrials(options.trials, parts, results)
+  await hold({ kinds, scenarios, rounds, tool, folder: own, certificates, results, warmUp: 400, say })
+  const parts = { tool, folder: own, certificates, program: options.program, scale: options.trialScale, say }
+  const complete = await holdTrials(options.trials, parts, results)
+  if (complete) await rm(own, { recursive: true, force: true })
+  else say(`what is left of it: ${own}`)
 }
