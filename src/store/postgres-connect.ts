@@ -11,7 +11,7 @@ export const timeouts = {
   /** For the lock that lets writes follow one another. */
   lock: 20_000,
   /** Between the statements of a write and its commit: longer only when our process is stopped; the server then lets the others go on. */
-  idleInWrite: 5000,
+  idleInWrite: 3000,
   /** A server that hangs or is cut off. */
   answer: 45_000,
 }

@@ -23,7 +23,7 @@ describe('several gateways on one PostgreSQL', { skip: withoutPostgres }, () => 
     const faults = Array.from({ length: long ? 90 : 3 }, (_, i) => round[i % round.length] ?? 'kill')
     try {
       const report = await runNodes({
-        ...{ folder, server, faults, nodes: long ? 3 : 2, connections: long ? 20 : 8, claim: 4000 },
+        ...{ folder, server, faults, nodes: long ? 3 : 2, connections: long ? 20 : 8, claim: long ? 12_000 : 8000 },
         ...(progress && { progress }),
       })
       if (progress) progress(JSON.stringify({ ...report, refusals: [...report.refusals] }))

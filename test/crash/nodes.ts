@@ -26,7 +26,7 @@ export type NodesOptions = {
   readonly nodes: number
   readonly faults: readonly Fault[]
   readonly connections: number
-  /** How long a claim holds, milliseconds. */
+  /** How long a claim holds, milliseconds: longer than the others wait for a node that is stopped in the middle of a write. */
   readonly claim: number
   readonly progress?: (text: string) => void
 }
