@@ -3,6 +3,7 @@ import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -59,14 +60,15 @@ export async function createPowerDisk(scratch: string, mebibytes: number): Promi
     await run('mkfs.ext4', ['-q', '-E', 'lazy_itable_init=0,lazy_journal_init=0', disk])
     // Its own commit every 5 s would make durable what nobody synced: put off, so that what is not synced is lost for sure.
     await mountImage(disk, folder, 'noatime,commit=300', undo)
-    return { folder, close, cut: cutter(scratch, btrfs, disk) }
+    return { folder, close, cut: cutter(scratch, btrfs, disk, undo) }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-function cutter(scratch: string, btrfs: string, disk: string): PowerDisk['cut'] {
+/** What of a copy is still mounted when a test broke off is undone with the disk. */
+function cutter(scratch: string, btrfs: string, disk: string, atEnd: (() => Promise<unknown>)[]): PowerDisk['cut'] {
   let number = 0
   return async () => {
     const name = `cut-${++number}`
@@ -81,13 +83,12 @@ function cutter(scratch: string, btrfs: string, disk: string): PowerDisk['cut'] 
         const folder = join(scratch, name)
         await mkdir(folder)
         const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true })]
-        await mountImage(image, folder, 'noatime', undo)
-        return {
-          folder,
-          unmount: async () => {
-            for (const step of undo.splice(0).reverse()) await step()
-          },
+        const unmount = async () => {
+          for (const step of undo.splice(0).reverse()) await step()
         }
+        atEnd.push(unmount)
+        await mountImage(image, folder, 'noatime', undo)
+        return { folder, unmount }
       },
     }
   }
@@ -105,5 +106,16 @@ async function mountImage(image: string, folder: string, options: string, undo: 
   const device = stdout.trim()
   undo.push(() => run('losetup', ['--detach', device]))
   await run('mount', ['-o', options, device, folder])
-  undo.push(() => run('umount', [folder]))
+  undo.push(() => unmount(folder, 200))
+}
+
+/** Whatever looks at all mounts of a machine now and then keeps one busy for a moment. */
+async function unmount(folder: string, tries: number): Promise<void> {
+  try {
+    await run('umount', [folder])
+  } catch (error) {
+    if (tries === 0) throw error
+    await pause(50)
+    await unmount(folder, tries - 1)
+  }
 }

@@ -17,6 +17,8 @@ import { type Load, type Mix, type Promised, startLoad, usualMix } from './power
 import { acceptedAs, message, openSession } from './session.ts'
 
 const long = process.env.LONG_TESTS === '1'
+/** The long form ends after so many minutes at the latest, and reports what it has done by then. */
+const minutes = Number(process.env.POWER_MINUTES ?? 240)
 const aim = long ? { cuts: 200, messages: 20_000, mebibytes: 4096 } : { cuts: 4, messages: 200, mebibytes: 256 }
 
 const obstacle = cannotCutPower()
@@ -27,6 +29,8 @@ describe('when the power is cut', { skip: obstacle?.why ?? false }, () => {
   let disk: PowerDisk | undefined
   let partners: Partners
   let refused: string | undefined
+  /** Also those of a test that broke off: they would keep the disk busy. */
+  const children: Child[] = []
   before(async () => {
     scratch = await mkdtemp(join(tmpdir(), 'letterlock-power-'))
     partners = await startPartners()
@@ -36,7 +40,8 @@ describe('when the power is cut', { skip: obstacle?.why ?? false }, () => {
     })
   })
   after(async () => {
-    await partners.close()
+    for (const child of children) await end(child)
+    await partners?.close()
     await disk?.close()
     await rm(scratch, { recursive: true, force: true })
   })
@@ -71,11 +76,13 @@ describe('when the power is cut', { skip: obstacle?.why ?? false }, () => {
   test_('no acknowledged message is lost, at whatever moment', async (disk) => {
     const settings = await settingsFor(join(disk.folder, 'data'), partners, { 'retry.schedule': [3_600_000] })
     const child = await startChild(scratch, settings)
+    children.push(child)
     const load = startLoad(settings['smtp.listen'][0]?.port ?? 0, usualMix, 1)
     const cuts: Cut[] = []
     const arrived = new Set<string>()
     const began = Date.now()
-    for (let number = 0; number < aim.cuts || load.promised.length < aim.messages; number++) {
+    const ended = () => Date.now() - began > minutes * 60_000
+    for (let number = 0; (number < aim.cuts || load.promised.length < aim.messages) && !ended(); number++) {
       const goal = (aim.messages / aim.cuts) * number
       load.upTo(goal + 2 * (aim.messages / aim.cuts)) // ahead of the cut, so that it falls into the midst of things
       while (load.promised.length <= goal) await pause(2)
@@ -115,6 +122,7 @@ describe('when the power is cut', { skip: obstacle?.why ?? false }, () => {
   async function cutOnce(disk: PowerDisk, folder: string, mix: Mix, faults: Faults): Promise<Audited> {
     const settings = await settingsFor(folder, partners, { 'retry.schedule': [3_600_000] })
     const child = await startChild(scratch, settings, { env: faults.env })
+    children.push(child)
     const match = folder.endsWith('wal') ? '.db-wal' : '/blobs/'
     faults.arm({ operation: 'fsync', nth: 1, error: 'EIO', manner: 'skip', match })
     const load = startLoad(settings['smtp.listen'][0]?.port ?? 0, mix, 60)
