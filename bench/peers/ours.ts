@@ -40,7 +40,6 @@ async function start(name: string, program: string, place: Place, more: { readon
     'metrics.listen': await local(),
     'smtp.maxMessageSize': '100MiB',
     'tls.ca': place.authority,
-    'monitor.probes': false,
     'delivery.ipv6': false,
     'delivery.allowPrivateAddresses': true,
     ...(place.next.kind === 'smarthost'

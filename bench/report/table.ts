@@ -51,5 +51,5 @@ const withSpread = (middle: Middle | undefined): string =>
 export function shown(value: number | undefined, digits?: number): string {
   if (value === undefined || Number.isNaN(value)) return ''
   if (digits !== undefined) return value >= 100 ? `${Math.round(value)}` : value.toFixed(digits)
-  return value >= 30 || Number.isInteger(value) ? `${Math.round(value)}` : value.toFixed(1)
+  return value >= 30 ? `${Math.round(value)}` : String(Number(value.toFixed(value >= 10 ? 1 : 2)))
 }
