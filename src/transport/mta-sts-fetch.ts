@@ -123,6 +123,9 @@ function askFor(host: string, secure: TLSSocket, signal: AbortSignal): Promise<S
 async function readAnswer(host: string, answer: IncomingMessage): Promise<StsFetched> {
   // RFC 8461 §3.3: redirects are not followed, and nothing but 200 counts.
   if (answer.statusCode !== 200) return fetchError(`${host} answered ${answer.statusCode} when asked for its MTA-STS policy`)
+  // RFC 8461 §3.2: whoever may put pages on such a host must not make its policy.
+  const type = answer.headers['content-type'] ?? 'text/plain'
+  if (!/^text\/plain[ \t]*(?:;|$)/i.test(type)) return invalid(`${host} calls it ${type.slice(0, 40)}, not text/plain`)
   const encoding = answer.headers['content-encoding'] ?? 'identity'
   if (encoding.toLowerCase() !== 'identity')
     return fetchError(`${host} sent its MTA-STS policy packed (${encoding.slice(0, 20)}) though nobody asked for that`)

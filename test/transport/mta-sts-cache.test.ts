@@ -171,6 +171,21 @@ test('asked anew, a policy is fetched although its id is the known one, but not 
   assert.equal(site.asked.length, 2)
 })
 
+test('a policy that calls itself something else than plain text is none; one that says nothing is', async () => {
+  const fine = policyText('enforce', [`mx.${domain}`])
+  for (const type of ['text/html', 'image/png', 'text/plainer']) {
+    site.answer((_request, response) => void response.writeHead(200, { 'Content-Type': type }).end(fine))
+    assert.deepEqual(await fetched(), [
+      'sts-policy-invalid',
+      `the MTA-STS policy cannot be used: mta-sts.${domain} calls it ${type}, not text/plain`,
+    ])
+  }
+  for (const headers of [{}, { 'Content-Type': 'Text/Plain; charset=UTF-8' }]) {
+    site.answer((_request, response) => void response.writeHead(200, headers).end(fine))
+    assert.equal(await fetched(), 'enforce')
+  }
+})
+
 test('an enforced policy that ran out is remembered for as long as the ratchet, unless a newer one takes it back', async () => {
   assert.equal((await policyOf()).kind, 'policy')
   const end = now + 86_400_000
