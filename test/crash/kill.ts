@@ -23,6 +23,7 @@ export async function killAt(part: Part): Promise<void> {
     assert.deepEqual(report.faults, [])
     assert.equal(report.judgement.lost, 0)
     assert.ok(report.judgement.delivered > 0)
+    assert.ok(Math.max(...report.starts) < 60_000, 'it starts (the report of the long form tells how fast)')
     // What a start has to do depends on what the kills have left.
     const missed = [...report.kills.keys()].filter((point) => point.includes('not passed') && !point.startsWith('start.'))
     assert.deepEqual(missed, [], 'every point was passed')
