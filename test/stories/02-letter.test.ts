@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { listLetters, listMessages } from '../../src/delivery/trace.ts'
+import { form, reader } from './reader.ts'
 import { eventually, startWorld, type World } from './world.ts'
 
 const canary = 'Kanarienvogel-4711-content'
@@ -12,43 +13,6 @@ before(async () => {
   world = await startWorld({ 'town.example': { certificate: 'none' } })
 })
 after(() => world.close())
-
-/** A browser without JavaScript: keeps cookies, follows what forms say. */
-function reader() {
-  const cookies = new Map<string, string>()
-  const request = async (url: string, form?: Record<string, string>) => {
-    const response = await fetch(url, {
-      method: form ? 'POST' : 'GET',
-      redirect: 'manual',
-      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '), 'sec-fetch-site': 'same-origin' },
-      ...(form && { body: new URLSearchParams(form) }),
-    })
-    for (const line of response.headers.getSetCookie()) {
-      const [pair = ''] = line.split(';')
-      cookies.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1))
-    }
-    return { status: response.status, location: response.headers.get('location'), text: await response.text() }
-  }
-  const follow = async (url: string, form?: Record<string, string>): Promise<{ url: string; text: string; status: number }> => {
-    const answer = await request(url, form)
-    if (answer.location !== null) return follow(new URL(answer.location, url).href)
-    return { url, text: answer.text, status: answer.status }
-  }
-  return { follow }
-}
-
-/** The first form of a page: where it goes and its hidden fields. */
-function form(page: { url: string; text: string }) {
-  const [, attributes = '', inside = ''] = /<form([^>]*)>([\s\S]*?)<\/form>/.exec(page.text) ?? assert.fail('the page has no form')
-  const action = /action="([^"]*)"/.exec(attributes)?.[1] ?? page.url
-  const fields = Object.fromEntries(
-    [...inside.matchAll(/<input[^>]*type="hidden"[^>]*>/g)].map(([input]) => [
-      /name="([^"]*)"/.exec(input)?.[1] ?? '',
-      /value="([^"]*)"/.exec(input)?.[1] ?? '',
-    ]),
-  )
-  return { action: new URL(action, page.url).href, fields }
-}
 
 const grep = (word: string): string[] =>
   (readdirSync(world.settings.data, { recursive: true, withFileTypes: true }) as { parentPath: string; name: string; isFile(): boolean }[])
