@@ -8,6 +8,7 @@ import { actor, type Common, command, later } from './command.ts'
 import { addDkimCommands } from './dkim.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
+import { addSpoolKeyCommands } from './spool-keys.ts'
 
 type ImportOptions = Common & { readonly trust: Trust; readonly replace?: boolean; readonly dryRun?: boolean }
 
@@ -45,7 +46,8 @@ export function addKeyCommands(program: Command): void {
       }),
     )
   addDkimCommands(keys)
-  for (const noun of ['smime', 'spool']) later(keys, noun)
+  addSpoolKeyCommands(keys)
+  later(keys, 'smime')
 }
 
 async function importFile(file: string, options: ImportOptions): Promise<void> {

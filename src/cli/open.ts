@@ -5,6 +5,7 @@ import { CommandError } from '../ops/errors.ts'
 import { describeProblem, loadSettings, pathOf, type Settings } from '../ops/settings.ts'
 import { type PolicyStore, policyStore } from '../routing/store.ts'
 import { openSigner } from '../seal/signer.ts'
+import { refuseLostKeys } from '../spool/belonging.ts'
 import type { Db } from '../store/db.ts'
 import { openDatabase } from '../store/open.ts'
 
@@ -25,6 +26,11 @@ export async function withDatabase<T>(settings: Settings, work: (db: Db) => Prom
   }
 }
 
-/** The policies as a command sees them: with the key that signs them, and without opening any epoch of the queue. */
-export const policiesOf = async (settings: Settings, db: Db): Promise<PolicyStore> =>
-  policyStore({ db, clock: systemClock, methods, signer: await openSigner(pathOf(settings.keys)), settings })
+/**
+ * The policies as a command sees them: with the key that signs them, and without opening any epoch of the queue. Throws CommandError 69 where
+ * the keys of this database are gone: a new one would be made, and what is signed by it refused once the former ones are back.
+ */
+export async function policiesOf(settings: Settings, db: Db): Promise<PolicyStore> {
+  await refuseLostKeys(db, settings)
+  return policyStore({ db, clock: systemClock, methods, signer: await openSigner(pathOf(settings.keys)), settings })
+}

@@ -12,6 +12,8 @@ export type EpochKeeper = {
    * destroys those that nobody can be about to use. So a key lives for some 66 minutes while the program runs.
    */
   readonly tick: () => Promise<void>
+  /** The same at once when an operator asked for a new epoch; costs one look at the database. */
+  readonly answer: () => Promise<void>
   /** Ends the tick that is under way, soon; call it before the database closes. Never rejects. */
   readonly stop: () => Promise<void>
 }
@@ -64,12 +66,16 @@ export async function keepEpochs(
     if (changed) await db.scrub()
   }
   let running: Promise<void> = Promise.resolve()
+  const tick = (): Promise<void> => {
+    if (stopped) return Promise.resolve()
+    const turn = running.then(round)
+    running = turn.catch(() => undefined)
+    return turn
+  }
   return {
-    tick: () => {
-      if (stopped) return Promise.resolve()
-      const turn = running.then(round)
-      running = turn.catch(() => undefined)
-      return turn
+    tick,
+    answer: async () => {
+      if (epochBegan(keyring.currentEpoch()) < (await askedAt(parts))) await tick()
     },
     stop: () => {
       stopped = true
