@@ -119,7 +119,16 @@ async function letterStatements(
   const statements = noticeSettled(result)
   if (result.delivered)
     return [...statements, ...(await reportNotice(parts, result.letter, 'delivered', { status: '2.0.0', text: result.text }))]
-  return [...statements, ...(await reportNotice(parts, result.letter, 'failed', { status: '5.4.7', text: result.text }))]
+  return [...statements, ...(await reportNotice(parts, result.letter, 'failed', whyLost(ended)))]
+}
+
+/** Why nobody took the notice: its plan has one step, and "no protected way" would say less than what that answered. */
+function whyLost({ outcome, earlier }: Ending): Pick<Reported, 'status' | 'text'> {
+  const declined = earlier.at(-1)
+  if (declined?.reason === 'message-too-large') return { status: '5.3.4', text: declined.text }
+  const refused = declined === undefined && outcome.kind === 'failed' && outcome.status.startsWith('5')
+  // RFC 3463 §3.5: X.4.7, the time for it is over.
+  return { status: refused ? outcome.status : '5.4.7', text: declined?.text ?? outcome.text }
 }
 
 const noticeWords = {

@@ -15,7 +15,11 @@ const clock = () => Date.now() + offset
 before(async () => {
   // The ordinary schedule of the product: only the clock is moved.
   const timings = { 'retry.schedule': [5, 10, 20, 40, 60].map((minutes) => minutes * 60_000) }
-  world = await startWorld({ 'bank.example': { certificate: 'self-signed' } }, timings, clock)
+  world = await startWorld(
+    { 'bank.example': { certificate: 'self-signed' }, 'tiny.example': { manner: { keywords: ['SIZE 100'] } } },
+    timings,
+    clock,
+  )
   await world.applyPolicy('version: 1\nrules: []\ndefault:\n  deliver: [escrow]\n')
   await world.db.write(sql`INSERT INTO sts_policy (domain, id, mode, mx, max_age, fetched_at, expires_at, used_at)
     VALUES ('bank.example', 'one', 'enforce', '["mx.bank.example"]', 604800, ${clock()}, ${clock() + 7 * 24 * hour}, ${clock()})`)
@@ -128,4 +132,15 @@ test('handed over: the sender is mailed link and words, and with both the reader
   assert.deepEqual(world.partners['bank.example']?.mails, [], 'no code was mailed')
   assert.match((await browser.get(choices.path)).text, /The letter was read/)
   assert.ok((await actions(id)).includes('letter.handed-over'))
+})
+
+test('a notice that its host takes in no size destroys the letter, and the sender is told so plainly', async () => {
+  await world.send({ from: 'a@org.example', to: 'tim@tiny.example', subject: 'x', text: 'three' })
+  const told = await world.arrival(world.own, (mail) => /^Action: failed/m.test(textOf(mail)))
+  assert.match(
+    textOf(told),
+    /so the letter was destroyed: mx\.tiny\.example takes at most 100 octets, the message has \d+\. Nothing further/,
+  )
+  assert.match(textOf(told), /^Status: 5\.3\.4\r$/m)
+  assert.equal((await letterOf('tim@tiny.example')).state, 'bounced')
 })
