@@ -29,7 +29,7 @@ after(() => rmSync(folder, { recursive: true }))
 const message = 'From: a@org.example\r\nSubject: x\r\n\r\nHello\r\n'
 
 /** What the transport behind the wall is given for a shipment of this content. */
-async function shipped(given: Pick<Shipment, 'open' | 'sign'>, parts: Partial<SigningParts> = {}) {
+async function shipped(given: Pick<Shipment, 'open' | 'sign' | 'whole'>, parts: Partial<SigningParts> = {}) {
   let seen: Shipment | undefined
   const behind: Transport = {
     ship: async (shipment) => {
