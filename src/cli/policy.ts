@@ -32,7 +32,7 @@ async function check(file: string, options: Common): Promise<void> {
   const { text, policy, proved } = await examined(file, options)
   const failing = failures(proved)
   if (failing.length > 0) throw refused(file, failing, options.json, text)
-  const warnings = lint(policy)
+  const warnings = lint(policy, systemClock())
   if (options.json) return printJson({ valid: true, rules: policy.rules.length, tests: proved.length, warnings })
   warn(file, warnings, text)
   const passed = proved.length === 0 ? '' : `, ${count(proved.length, 'test')} passed`

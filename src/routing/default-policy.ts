@@ -13,4 +13,10 @@ rules:
     deliver: [tls, { opportunistic: { i-understand: may travel unencrypted } }]
 default:
   deliver: [tls, pgp, smime, escrow]
+tests:                                    # a policy with a failing test is not applied
+  - { from: ann@org.example, to: max@lab.example, given: { tls: verified }, expect: tls }
+  - { from: ann@org.example, to: max@lab.example, given: { tls: none }, expect: escrow, proof: code }
+  - { from: "<>", header-from: ann@org.example, to: max@lab.example, is: auto-submitted, given: { tls: none }, expect: clear }
+  - { from: ann@org.example, to: max@lab.example, is: encrypted, given: { tls: none }, expect: clear }
+  - { invariant: never-plaintext, except: [automatic-mail, already-encrypted] }
 `

@@ -1,15 +1,25 @@
 /** Warnings about a policy that is correct but hardly meant so. */
-import { policyAddresses } from './asked.ts'
+import { policyAddresses, policyDetectors } from './asked.ts'
 import { covers } from './covers.ts'
+import { overrideWarnings } from './lint-overrides.ts'
+import { plan } from './plan.ts'
 import type { Policy, PolicyStep, Rule } from './policy.ts'
-import type { Problem } from './problem.ts'
+import { oneOf, type Problem } from './problem.ts'
+import { factsOf } from './prove.ts'
 
-/** In order of place; none of them forbids to apply the policy. */
-export function lint(policy: Policy): Problem[] {
+/** In order of place; none of them forbids to apply the policy. `now`: milliseconds since 1970. */
+export function lint(policy: Policy, now: number): Problem[] {
   const ladders = [...policy.rules.map((rule) => rule.steps), policy.default.steps]
-  return [...unreachableRules(policy.rules), ...unusedGroups(policy), ...ladders.flatMap(idleSteps), ...defaultWarnings(policy)].sort(
-    (a, b) => a.line - b.line || a.column - b.column,
-  )
+  return [
+    ...observing(policy),
+    ...unreachableRules(policy.rules),
+    ...unusedGroups(policy),
+    ...unusedDetectors(policy),
+    ...ladders.flatMap(idleSteps),
+    ...defaultWarnings(policy),
+    ...overrideWarnings(policy, now),
+    ...untested(policy, now),
+  ].sort((a, b) => a.line - b.line || a.column - b.column)
 }
 
 /** Comparing each rule with those before it is quadratic: beyond this many only the nearest ones are compared. */
@@ -29,6 +39,37 @@ function unusedGroups(policy: Policy): Problem[] {
   return policy.groups
     .filter(({ name }) => !used.has(`group:${name}`))
     .map((group) => ({ ...at(group), text: `group "${group.name}" is used by no rule` }))
+}
+
+function unusedDetectors(policy: Policy): Problem[] {
+  const used = policyDetectors(policy)
+  return policy.detectors
+    .filter(({ name }) => !used.includes(name))
+    .map((detector) => ({ ...at(detector), text: `detector "${detector.name}" is used by no rule` }))
+}
+
+function observing({ observe, rules, default: last }: Policy): Problem[] {
+  const text = 'mail goes as it went before there was a gateway, in clear where no TLS is offered; what the rules would do is only recorded'
+  const hint = 'take observe out to begin'
+  if (observe) return [{ line: 1, column: 1, text: `observe: ${text}`, hint }]
+  const watching = rules
+    .filter((rule) => rule.observe)
+    .map((rule) => ({ ...at(rule), text: `rule "${rule.name}" only observes: ${text}`, hint }))
+  return [...watching, ...(last.observe ? [{ line: Math.max(1, last.line), column: 1, text: `default only observes: ${text}`, hint }] : [])]
+}
+
+/** One warning for all of them: a policy without tests is told so once. */
+function untested(policy: Policy, now: number): Problem[] {
+  const { rules, tests } = policy
+  const examples = tests.filter((test) => test.kind === 'example')
+  const decided = new Set(examples.map((example) => plan(policy, factsOf(policy, example, now)).rule.name))
+  const [first, ...others] = rules.filter(({ name }) => !decided.has(name))
+  if (first === undefined) return []
+  const hint = `such as tests: [{ from: ann@org.example, to: max@lab.example, given: { tls: none }, expect: escrow, rule: ${first.name} }]`
+  if (examples.length === 0) return [{ ...at(first), text: 'the policy has no tests', hint }]
+  const names = [first, ...others].map(({ name }) => `"${name}"`)
+  const shown = names.length > 5 ? [...names.slice(0, 5), `${names.length - 5} more`] : names
+  return [{ ...at(first), text: `no test is decided by rule ${oneOf(shown, 'or')}`, hint }]
 }
 
 /** An opportunistic step takes all mail there is, and bounce is the end. */

@@ -53,7 +53,7 @@ function proveExample(policy: Policy, example: Example, settings: WorldSettings,
 }
 
 /** What is not written is ordinary: no header field, nothing found, an own client. */
-function factsOf(policy: Policy, example: Example, now: number): PlanFacts {
+export function factsOf(policy: Policy, example: Example, now: number): PlanFacts {
   const { from, to, headerFrom, subject, is, headers, size, detect, authenticatedAs, client, at } = example
   const has = (trait: Example['is'][number]) => is.includes(trait)
   return {

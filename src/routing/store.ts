@@ -188,7 +188,7 @@ async function apply(
     })
     try {
       await db.write(expecting(1, insert), told, ...also)
-      return { kind: 'applied', revision, fingerprint, tests: proved.length, warnings: lint(read.policy) }
+      return { kind: 'applied', revision, fingerprint, tests: proved.length, warnings: lint(read.policy, now) }
     } catch (error) {
       // Another process applied a policy between our look and our write: look again.
       if (!(error instanceof Unexpected)) throw error

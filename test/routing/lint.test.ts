@@ -5,7 +5,10 @@ import { lint } from '../../src/routing/lint.ts'
 import { policyOf } from './world.ts'
 
 const clear = '{ opportunistic: { i-understand: may travel unencrypted } }'
-const warnings = (text: string) => lint(policyOf(text)).map(({ line, text }) => `${line}: ${text}`)
+/** What is said of tests has a test of its own below. */
+const warnings = (text: string) => all(text).filter((line) => !/no tests?\b/.test(line))
+const now = Date.parse('2026-05-01T00:00:00Z')
+const all = (text: string) => lint(policyOf(text), now).map(({ line, text }) => `${line}: ${text}`)
 const rulesOf = (...list: readonly string[]) =>
   `version: 1\ngroups: { banks: [a.example, b.example] }\nrules:\n  - { name: used, when: { to: group:banks, subject-tag: [x] }, deliver: [tls] }\n${list.map((rule) => `  - ${rule}\n`).join('')}default: { deliver: [tls] }\n`
 
@@ -68,4 +71,37 @@ describe('lint', () => {
     assert.match(warnings(`version: 1\ndefault: { deliver: [tls, ${clear}] }\n`)[0] ?? '', /any mail may travel unencrypted/)
     assert.match(warnings('version: 1\nrules: [{ name: r, when: { to: lab.example }, deliver: [tls] }]\n')[0] ?? '', /no default/)
   })
+})
+
+describe('lint of a policy as a whole', () => {
+  const base =
+    'version: 1\nrules:\n  - { name: a, when: { to: a.example }, deliver: [tls, escrow] }\n  - { name: b, when: { to: b.example }, deliver: [tls] }\n'
+  const rest = 'default: { deliver: [tls] }\n'
+  const example = (to: string) => `{ from: ann@org.example, to: x@${to}, expect: tls }`
+
+  test('shows the rules that no test decides on, and says once that there are no tests', () => {
+    assert.deepEqual(all(`${base}${rest}`), ['3: the policy has no tests'])
+    assert.deepEqual(all(`${base}${rest}tests: [${example('a.example')}]\n`), ['4: no test is decided by rule "b"'])
+    assert.deepEqual(all(`${base}${rest}tests: [${example('a.example')}, ${example('b.example')}]\n`), [])
+  })
+  test('shows a detector that no rule uses', () =>
+    assert.deepEqual(warnings(`version: 1\ndetectors: { mine: { words: [x] } }\n${rest}`), ['2: detector "mine" is used by no rule']))
+  test('shows that mail is only observed', () => {
+    assert.match(warnings(`version: 1\nobserve: true\n${rest}`).join(), /^1: observe: mail goes as it went before/)
+    assert.match(warnings(`version: 1\ndefault: { deliver: [tls], observe: true }\n`).join(), /^2: default only observes/)
+  })
+  const overrides: readonly (readonly [string, RegExp])[] = [
+    ['{ to: x@a.example, prefer: escrow, reason: r, until: 2026-04-30 }', /^6: the override for x@a.example ended on 2026-04-30$/],
+    ['{ to: x@a.example, prefer: escrow, reason: r, until: 2026-05-03 }', /^6: the override for x@a.example ends on 2026-05-03$/],
+    ['{ to: x@a.example, prefer: pgp, reason: r, until: 2027-04-30 }', /changes nothing: no rule has the steps that it names$/],
+    [
+      '{ to: a.example, never: escrow, reason: r, until: 2027-04-30 }',
+      /forbids the portal, which is the last way of "a": mail that no step/,
+    ],
+  ]
+  for (const [override, expected] of overrides)
+    test(`shows that ${expected.source.slice(0, 60)}`, () =>
+      assert.match(warnings(`${base}${rest}overrides: [${override}]\n`).join('\n'), expected))
+  test('has nothing to say of an override that does something for a while', () =>
+    assert.deepEqual(warnings(`${base}${rest}overrides: [{ to: a.example, prefer: escrow, reason: r, until: 2027-04-30 }]\n`), []))
 })

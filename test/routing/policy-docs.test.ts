@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { methodNames, methods } from '../../src/methods/index.ts'
 import { packageRoot } from '../../src/ops/package-root.ts'
+import { conditionWords } from '../../src/routing/conditions.ts'
 import { defaultPolicyText } from '../../src/routing/default-policy.ts'
+import { builtInNames } from '../../src/routing/detectors.ts'
 import { lint } from '../../src/routing/lint.ts'
-import { addressConditions, traits } from '../../src/routing/policy.ts'
+import { tlsWorlds, traits } from '../../src/routing/policy.ts'
 import { policyOf, problemsOf } from './world.ts'
 
 const text = readFileSync(join(packageRoot, 'docs', 'policy.md'), 'utf8')
@@ -22,12 +24,12 @@ describe('docs/policy.md', () => {
     const meaning = (policy: string) =>
       JSON.stringify(policyOf(policy), (key, value) => (['line', 'column', 'fingerprint'].includes(key) ? undefined : value))
     assert.equal(meaning(examples[0] ?? ''), meaning(defaultPolicyText))
-    assert.deepEqual(lint(policyOf(examples[1] ?? '')), [])
+    assert.deepEqual(lint(policyOf(examples[1] ?? ''), 0), [])
   })
 
   test('names every condition, trait and step of the language', () => {
     const steps = methodNames.filter((name) => methods[name].inPolicy)
-    for (const word of [...addressConditions, 'subject-tag', 'is', 'any', 'all', 'not', ...traits, ...steps, 'bounce'])
+    for (const word of [...conditionWords, ...builtInNames, ...tlsWorlds, ...traits, ...steps, 'bounce'])
       assert.ok(text.includes(`\`${word}\``), word)
   })
 
