@@ -63,7 +63,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       .finally(() => {
         attempts.delete(group)
         underway.delete(place)
-        if (behind === 'all' || behind.size > 0) wake()
+        if (behind === 'all' || behind.has(sharing.nameOf(place.domain))) wake()
       })
     attempts.set(group, attempt)
   }
@@ -98,7 +98,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     })
   }
 
-  const room = (domain: string) => Math.max(1, Math.min(parts.room(domain), Math.floor(mostOfPlaces * most)))
+  const room = (domain: string) => Math.min(parts.room(domain), Math.max(1, Math.floor(mostOfPlaces * most)))
 
   const isFull = ({ domain }: DueGroup) => {
     const name = sharing.nameOf(domain)

@@ -111,14 +111,18 @@ export async function renewClaim({ db, clock, settings }: SpoolParts, group: Gro
 
 /** Forget all claims: only for the one serving process of an embedded database, at its start. Elsewhere they lapse. */
 export async function dropClaims({ db }: SpoolParts): Promise<void> {
-  await db.write(sql`UPDATE recipient SET claimed_until = 0 WHERE claimed_until > 0`)
+  await db.write(sql`UPDATE recipient SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until > 0`)
   failpoint('start.claims-dropped')
 }
+
+/** What is claimed was due and stands first: behind so many rows there is one that is not, or all places everywhere are taken. */
+const looked = 200
 
 /** When the next recipient is due, milliseconds since 1970; undefined when nothing waits. */
 export async function nextDue({ db }: SpoolParts): Promise<number | undefined> {
   const [row] = await db.read<{ due: number | null }>(sql`
-    SELECT MIN(CASE WHEN claimed_until > next_attempt_at THEN claimed_until ELSE next_attempt_at END) AS due FROM recipient WHERE state = 'waiting'`)
+    SELECT MIN(CASE WHEN claimed_until > next_attempt_at THEN claimed_until ELSE next_attempt_at END) AS due FROM
+      (SELECT claimed_until, next_attempt_at FROM recipient WHERE state = 'waiting' ORDER BY next_attempt_at LIMIT ${looked}) AS earliest`)
   return row?.due ?? undefined
 }
 

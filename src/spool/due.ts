@@ -25,52 +25,93 @@ export type Sharing = {
   readonly nameOf: (domain: string) => string
   /** The domains with a route of their own. */
   readonly named: readonly string[]
-  /** The name that all other domains have, where one route takes everything. */
-  readonly rest: string | undefined
 }
 
-const sharingNothing: Sharing = { nameOf: (domain) => domain, named: [], rest: undefined }
+const sharingNothing: Sharing = { nameOf: (domain) => domain, named: [] }
 
 /** Up to `limit` groups that are due at `now`, in the order in which they should be begun. */
 export async function dueGroups(db: Db, now: number, limit: number, wanted: Wanted): Promise<DueGroup[]> {
   const { underway = [], room = () => Number.POSITIVE_INFINITY, sharing = sharingNothing, codesOnly = false } = wanted
-  const counts = counted(underway.map(({ domain }) => sharing.nameOf(domain)))
-  const begun = new Set([...underway.map(({ domain }) => domain), ...sharing.named])
-  const isFull = (domain: string) => countOf(counts, sharing.nameOf(domain)) >= room(domain)
-  const full = [...begun].filter(isFull)
-  // A smarthost that is full leaves only the domains that do not go there.
-  const only = underway.some(({ domain }) => sharing.nameOf(domain) === sharing.rest && isFull(domain))
-    ? sharing.named.filter((domain) => !isFull(domain))
-    : undefined
-  if (only?.length === 0) return []
-  // Some of what is found may be under way or meet a domain that has just become full.
-  const found = await db.read<DueGroup>(dueStatement(now, 4 * limit + underway.length, only ? { only } : { full }, codesOnly))
-  const free = found.filter((group) => !underway.some((one) => one.message === group.message && one.domain === group.domain))
-  return inTurn(free, limit, underway, { room, sharing })
+  const oldest = await oldestDue(db, now, { most: lookAhead * limit + underway.length, codesOnly })
+  const found = oldest.whole ? oldest.groups : [...oldest.groups, ...(await ofLanes(db, now, sharing.named))]
+  const taken = new Set(underway.map(keyOf))
+  const free = new Map(found.map((group) => [keyOf(group), group]))
+  for (const key of taken) free.delete(key)
+  return inTurn([...free.values()], limit, underway, { room, sharing })
 }
 
-/** Each sender's mail in turns over its domains, the senders side by side: whoever sends one mail never waits for ten thousand of another. */
-function dueStatement(
+const keyOf = ({ message, domain }: DueGroup) => `${message} ${domain}`
+
+/** Rows looked at for each place: some meet a domain that is full or belong to one message. */
+const lookAhead = 4
+
+/** A message that was under way at two crashes is not begun beside another such one (claim.ts). */
+const aloneIfSuspect = `(unended < 2 OR NOT EXISTS
+  (SELECT 1 FROM recipient AS other WHERE other.state = 'waiting' AND other.unended >= 2 AND other.claimed_until > $1))`
+
+const isDue = `state = 'waiting' AND next_attempt_at <= $1 AND claimed_until <= $1 AND ${aloneIfSuspect}`
+
+/** What has been due for longest. `whole`: that is all there is. */
+async function oldestDue(
+  db: Db,
   now: number,
-  most: number,
-  which: { readonly full: readonly string[] } | { readonly only: readonly string[] },
-  codesOnly: boolean,
-): Statement {
-  const listed = 'only' in which ? which.only : which.full
-  const places = listed.map((_, i) => `$${i + 3}`).join(', ')
-  const others = listed.length === 0 ? '' : `AND domain ${'only' in which ? 'IN' : 'NOT IN'} (${places})`
-  const text = `
-    SELECT message, domain, sender FROM (
-      SELECT message, domain, sender, due, ROW_NUMBER() OVER (PARTITION BY sender ORDER BY place, due) AS turn FROM (
-        SELECT message, domain, sender, due, ROW_NUMBER() OVER (PARTITION BY domain, sender ORDER BY due) AS place FROM (
-          SELECT recipient.message, recipient.domain, message.header_from AS sender, MIN(recipient.next_attempt_at) AS due
-          FROM recipient JOIN message ON message.id = recipient.message
-          WHERE state = 'waiting' AND next_attempt_at <= $1 AND claimed_until <= $1 ${codesOnly ? "AND message.kind = 'code'" : ''} ${others}
-            AND (unended < 2 OR NOT EXISTS (SELECT 1 FROM recipient AS other WHERE other.state = 'waiting' AND other.unended >= 2 AND other.claimed_until > $1))
-          GROUP BY recipient.message, recipient.domain, message.header_from) AS due_groups) AS placed) AS turns
-    ORDER BY turn, due LIMIT $2`
-  return { text, values: [now, most, ...listed] }
+  { most, codesOnly }: { readonly most: number; readonly codesOnly: boolean },
+): Promise<{ readonly groups: readonly DueGroup[]; readonly whole: boolean }> {
+  const groups = await db.read<DueGroup>({
+    text: `SELECT message, domain, sender FROM recipient WHERE ${isDue}${codesOnly ? ' AND code = 1' : ''} ORDER BY next_attempt_at LIMIT $2`,
+    values: [now, most],
+  })
+  return { groups, whole: groups.length < most }
 }
+
+/** Lanes visited in one look, when more is due than is looked through. */
+const lanesAtOnce = 100
+
+/** Where the next look goes on, so that every lane has its turn. */
+const reached = new WeakMap<Db, Lane>()
+
+/** The mail of one author to one domain. */
+type Lane = { readonly domain: string; readonly sender: string }
+
+/**
+ * The first message due of each of the next lanes, and of those that go a way of their own (`named`): among a hundred thousand messages of one
+ * author, or for one host, the one of another is found at once or a few looks later, without reading them all.
+ */
+async function ofLanes(db: Db, now: number, named: readonly string[]): Promise<DueGroup[]> {
+  const from = reached.get(db) ?? { domain: '', sender: '' }
+  const lanes = await db.read<Lane & { message: string | null }>(lanesStatement(now, from, lanesAtOnce))
+  const last = lanes.at(-1)
+  reached.set(
+    db,
+    last === undefined || lanes.length < lanesAtOnce ? { domain: '', sender: '' } : { domain: last.domain, sender: last.sender },
+  )
+  const own = await Promise.all(named.slice(0, lanesAtOnce).map((domain) => db.read<DueGroup>(firstOf(domain, now))))
+  const visited = lanes.flatMap(({ domain, sender, message }) => (message === null ? [] : [{ message, domain, sender }]))
+  return [...visited, ...own.flat()]
+}
+
+/** From lane to lane by the index alone, like leafing from heading to heading. */
+const lanesStatement = (now: number, { domain, sender }: Lane, most: number): Statement => ({
+  text: `
+    WITH RECURSIVE lane (domain, sender) AS (
+      SELECT domain, sender FROM recipient WHERE id = ${laneAfter('$2', '$3')}
+      UNION ALL
+      SELECT recipient.domain, recipient.sender FROM lane JOIN recipient ON recipient.id = ${laneAfter('lane.domain', 'lane.sender')})
+    SELECT domain, sender, (SELECT message FROM recipient WHERE ${isDue} AND recipient.domain = lane.domain AND recipient.sender = lane.sender
+      ORDER BY next_attempt_at LIMIT 1) AS message
+    FROM lane LIMIT $4`,
+  values: [now, domain, sender, most],
+})
+
+/** A row of the next lane: SQLite would read all of this one for `(domain, sender) > (…, …)`. */
+const laneAfter = (domain: string, sender: string) => `COALESCE(
+  (SELECT id FROM recipient WHERE state = 'waiting' AND domain = ${domain} AND sender > ${sender} ORDER BY sender LIMIT 1),
+  (SELECT id FROM recipient WHERE state = 'waiting' AND domain > ${domain} ORDER BY domain, sender LIMIT 1))`
+
+const firstOf = (domain: string, now: number): Statement => ({
+  text: `SELECT message, domain, sender FROM recipient WHERE ${isDue} AND domain = $2 ORDER BY domain, sender, next_attempt_at LIMIT 5`,
+  values: [now, domain],
+})
 
 /** Whoever has the least under way comes first: of the senders, then of the domains; then in the order found. */
 function inTurn(

@@ -89,10 +89,11 @@ export function messageRows({ keyring, settings }: SpoolParts, mail: NewMessage)
       (
         recipient,
       ) => sql`INSERT INTO recipient (id, message, address, domain, orcpt, notify, bcc, state, plan, step, attempts, step_attempts,
-          next_attempt_at, claimed_until, fence, unended, delay_noticed)
+          next_attempt_at, claimed_until, fence, unended, delay_noticed, sender, code)
         VALUES (${recipient.id}, ${id}, ${recipient.address}, ${recipient.domain}, ${recipient.orcpt ?? null},
           ${recipient.notify.join(',')}, ${recipient.bcc ? 1 : 0}, 'waiting', ${plan(recipient.id)}, 0, 0, 0, ${now},
-          ${isClaimed(recipient.domain) ? now + settings['limits.claim'] : 0}, ${isClaimed(recipient.domain) ? 1 : 0}, ${isClaimed(recipient.domain) ? 1 : 0}, 0)`,
+          ${isClaimed(recipient.domain) ? now + settings['limits.claim'] : 0}, ${isClaimed(recipient.domain) ? 1 : 0}, ${isClaimed(recipient.domain) ? 1 : 0}, 0,
+          ${mail.headerFrom}, ${mail.kind === 'code' ? 1 : 0})`,
     ),
     entry(now, {
       actor: mail.client.authenticatedAs ?? mail.client.address,

@@ -24,6 +24,9 @@ type Known = { readonly room: number; readonly down?: { readonly since: number; 
 const roomAtFirst = 5
 const mostRoom = 20
 const longestDown = 5 * 60_000
+/** Messages for a destination that is down which are told so in a quarter of a second: a hundred thousand must not keep the processor busy with it. */
+const toldAtOnce = 5
+const toldWithin = 250
 /** Destinations remembered; the one that was heard of longest ago is forgotten first. */
 const mostKnown = 10_000
 
@@ -34,21 +37,44 @@ export function createDestinations(settings: Pick<Settings, 'delivery.routes' | 
   // A mail that is due again by the schedule (±20 %) is to be tried in earnest, not put off for another round.
   const downFor = Math.min(longestDown, 0.8 * (settings['retry.schedule'][0] ?? longestDown))
 
+  /** How many were told, by destination, since when. */
+  const told = new Map<string, { readonly since: number; readonly count: number }>()
+  const toldOf = (key: string) => {
+    const last = told.get(key)
+    const ago = last === undefined ? toldWithin : clock() - last.since
+    return last !== undefined && ago >= 0 && ago < toldWithin ? last : { since: clock(), count: 0 }
+  }
+
+  const downOf = (key: string): Trouble | undefined => {
+    const down = known.get(key)?.down
+    if (down === undefined) return undefined
+    const ago = clock() - down.since
+    return ago >= 0 && ago < downFor ? shared(down.trouble, ago) : undefined
+  }
+
   return {
-    room: (domain) => Math.floor(known.get(keyOf(domain))?.room ?? roomAtFirst),
+    room: (domain) => {
+      const key = keyOf(domain)
+      if (downOf(key) !== undefined) return Math.max(0, toldAtOnce - toldOf(key).count)
+      return Math.floor(known.get(key)?.room ?? roomAtFirst)
+    },
     down: (domain) => {
-      const down = known.get(keyOf(domain))?.down
-      if (down === undefined) return undefined
-      const ago = clock() - down.since
-      return ago >= 0 && ago < downFor ? shared(down.trouble, ago) : undefined
+      const key = keyOf(domain)
+      const down = downOf(key)
+      const { since, count } = toldOf(key)
+      if (down !== undefined) told.set(key, { since, count: count + 1 })
+      return down
     },
     learn: (domain, attempt) => {
       const key = keyOf(domain)
       const next = after(known.get(key) ?? { room: roomAtFirst }, attempt, clock())
       known.delete(key)
       known.set(key, next)
+      if (next.down === undefined) told.delete(key)
       const [oldest] = known.keys()
-      if (known.size > mostKnown && oldest !== undefined) known.delete(oldest)
+      if (known.size <= mostKnown || oldest === undefined) return
+      known.delete(oldest)
+      told.delete(oldest)
     },
   }
 }
@@ -61,7 +87,6 @@ export function sharedRoutes(settings: Pick<Settings, 'delivery.routes'>): Shari
   return {
     nameOf: (domain) => nameOfRoute(routeOf(domain, settings)) ?? domain,
     named: Object.keys(routes).filter((domain) => domain !== '*'),
-    rest: nameOfRoute(routes['*']),
   }
 }
 

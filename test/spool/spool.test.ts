@@ -208,7 +208,7 @@ describe('spool: rows that were tampered with', () => {
     ['another recipient address', sql`UPDATE recipient SET address = 'thief@evil.example', domain = 'evil.example'`],
     [
       'a planted recipient',
-      sql`INSERT INTO recipient SELECT id || 'x', message, 'thief@evil.example', 'evil.example', orcpt, notify, bcc, state, plan, step, step_since, attempts, step_attempts, next_attempt_at, claimed_until, fence, method, reason, assurance, proof, last_reply, delay_noticed, request, settled_at, unended FROM recipient`,
+      sql`INSERT INTO recipient SELECT id || 'x', message, 'thief@evil.example', 'evil.example', orcpt, notify, bcc, state, plan, step, step_since, attempts, step_attempts, next_attempt_at, claimed_until, fence, method, reason, assurance, proof, last_reply, delay_noticed, request, settled_at, unended, sender, code FROM recipient`,
     ],
     ['another sender', sql`UPDATE message SET reverse_path = 'x@evil.example'`],
     ['a named recipient hidden', sql`UPDATE recipient SET bcc = 1`],

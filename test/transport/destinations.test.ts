@@ -32,6 +32,19 @@ test('a destination whose candidates are all unreachable is down until its mail 
   assert.equal(destinations.down('dead.example'), undefined)
 })
 
+test('mail for a destination that is down is told so by and by: twenty messages a second', () => {
+  let now = 1_000_000
+  const destinations = createDestinations(defaultSettings({}), () => now)
+  destinations.learn('dead.example', unreachable)
+  let told = 0
+  for (const end = now + 10_000; now < end; now += 10)
+    while (destinations.room('dead.example') > 0 && destinations.down('dead.example')) told++
+  assert.equal(told, 200)
+  assert.equal(destinations.room('other.example'), 5)
+  destinations.learn('dead.example', accepted)
+  assert.equal(destinations.room('dead.example'), 5, 'it is up again')
+})
+
 test('it is not down when one candidate answered, was unresolved for now, or took a recipient', () => {
   const destinations = createDestinations(defaultSettings({}), Date.now)
   for (const row of ['remote-4yz', 'dns-temporary', 'starttls-not-offered'] as const)
