@@ -19,7 +19,20 @@ const wanted = { kills: Number(values.kills), messages: Number(values.messages) 
 const folder = await mkdtemp(join(tmpdir(), 'letterlock-kill-'))
 const kills = longForm(wanted)
 const begun = performance.now()
-const report = await runCampaign({ folder, connections: 20, longest: 4000, next: (sofar) => kills.next(sofar).value, progress: show })
+// Ctrl-C: no more kills; what was done until then is judged and reported.
+let enough = false
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => {
+    enough = true
+  })
+}
+const report = await runCampaign({
+  folder,
+  connections: 20,
+  longest: 4000,
+  next: (sofar) => (enough ? undefined : kills.next(sofar).value),
+  progress: show,
+})
 await mkdir(dirname(values.report), { recursive: true })
 await writeFile(values.report, writeReport(report, folder))
 const { judgement, faults } = report
