@@ -32,7 +32,8 @@ export type BackupPlan = {
 
 /** Make it. Rejects, leaving nothing behind, with the error of file system or database. */
 export async function makeBackup(plan: BackupPlan): Promise<{ readonly manifest: Manifest; readonly size: number }> {
-  await clearLeftOvers(plan.settings.data, plan.now)
+  await clearLeftOvers(plan.settings.data, plan.now, (name) => name.startsWith(scratchPrefix))
+  await clearLeftOvers(dirname(plan.path), plan.now, (name) => unfinishedName.test(name))
   const scratch = await mkdtemp(join(plan.settings.data, scratchPrefix))
   const unfinished = join(dirname(plan.path), `.${basename(plan.path)}.${randomBytes(4).toString('hex')}.unfinished`)
   try {
@@ -50,11 +51,12 @@ export async function makeBackup(plan: BackupPlan): Promise<{ readonly manifest:
 
 /** Beside the blobs, so that they can be linked, and where the database lies in clear anyway. */
 const scratchPrefix = '.backup-'
+const unfinishedName = /^\..+\.[0-9a-f]{8}\.unfinished$/
 const abandoned = 24 * 3_600_000
 
-/** What a killed backup left: snapshots, and second names of blobs that were to be gone. */
-async function clearLeftOvers(folder: string, now: number): Promise<void> {
-  for (const name of (await readdir(folder)).filter((one) => one.startsWith(scratchPrefix)))
+/** What a killed backup left: snapshots, second names of blobs that were to be gone, files that were never finished. */
+async function clearLeftOvers(folder: string, now: number, isOurs: (name: string) => boolean): Promise<void> {
+  for (const name of (await readdir(folder)).filter(isOurs))
     if (now - (await stat(join(folder, name))).mtimeMs > abandoned) await rm(join(folder, name), { recursive: true, force: true })
 }
 
