@@ -2,6 +2,7 @@
 import type { Ground } from './ground.ts'
 import { type Account, forgetPeaks, memoryOf } from './machine/account.ts'
 import { stolen, ticks } from './machine/noise.ts'
+import { cpuAtRest } from './machine/rest.ts'
 import type { Peer, PeerKind } from './peers/peer.ts'
 import type { Scenario } from './scenarios.ts'
 import { quantile, rounded } from './statistics.ts'
@@ -111,22 +112,6 @@ async function oneByOne({ peer, ground }: Contestant, { messages, octets }: Scen
   if (last === undefined) throw new Error('a scenario needs at least one message')
   const figures = { idleP50: rounded(quantile(times, 0.5), 2), idleP99: rounded(quantile(times, 0.99), 2) }
   return { ...last, figures }
-}
-
-/**
- * CPU seconds when all work for the messages is done: that goes on after the last of them is at the sink, and what is written once a second (our
- * audit chain) must have come by.
- */
-async function cpuAtRest(account: Account): Promise<number> {
-  await pause(1100)
-  let seconds = account.cpuSeconds()
-  for (let tries = 0; tries < 10; tries++) {
-    const before = seconds
-    await pause(200)
-    seconds = account.cpuSeconds()
-    if (seconds - before < 0.02) break
-  }
-  return seconds
 }
 
 const pause = (milliseconds: number) => new Promise((next) => setTimeout(next, milliseconds))
