@@ -240,6 +240,50 @@ test('every page passes axe and fits the window, from 320 to 1280 pixels, light 
   assert.deepEqual(found, [])
 })
 
+test('the page for four words and those of a sender pass axe and fit the window', { skip }, async () => {
+  const views = createViews('Rheinland Klinik')
+  const words = wordsFor('en')
+  const { phrase, status } = words.t
+  const frame = { words, reference: 'KJ4F-7Q2M' }
+  const form = { action: '/status/x/cancel', token: 't', button: status.cancelButton, sure: status.cancelSure }
+  const link = { href: '/status/x', text: status.back }
+  const pages = [
+    views.page(
+      'passphrase',
+      { ...frame, title: phrase.document },
+      { action: '/c/x', token: 't', sender: longWord, triesLeft: 1, problem: phrase.wrong(1) },
+    ),
+    views.page(
+      'status',
+      { ...frame, title: status.title },
+      {
+        facts: [[status.lastReply, `certificate of ${longWord}.example is self-signed`]],
+        paragraphs: [status.lead, status.waits],
+        problem: status.unsure,
+        form,
+        choices: [
+          { title: status.wait, text: status.waitText, form: { action: '/status/x/wait', token: 't', button: status.waitButton } },
+          { title: status.handOver, text: status.handOverText, link },
+        ],
+      },
+    ),
+  ]
+  const found: string[] = []
+  for (const colorScheme of ['light', 'dark'] as const)
+    await withContext({ colorScheme }, async (context) => {
+      const page = await context.newPage()
+      for (const html of pages) {
+        await page.setContent(html)
+        for (const width of [320, 1280]) {
+          await page.setViewportSize({ width, height: 700 })
+          const overflow = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+          found.push(...(overflow === 0 ? [] : [`${overflow} pixels too wide at ${width}`]), ...(await violations(page)))
+        }
+      }
+    })
+  assert.deepEqual(found, [])
+})
+
 /** What @axe-core/playwright brings, run in the page alone: it would wait for ever for a script in the letter's frame, which runs none. */
 const { source } = createRequire(import.meta.resolve('@axe-core/playwright'))('axe-core') as { source: string }
 
