@@ -14,6 +14,7 @@ import { createSpool } from '../../src/spool/spool.ts'
 import { openBlobs } from '../../src/store/blobs-fs.ts'
 import { sql, Unexpected } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
+import { startPostgres, withoutPostgres } from '../world/postgres.ts'
 
 const [minute, hour] = [60_000, 3_600_000]
 
@@ -43,8 +44,8 @@ afterEach(async () => {
 })
 
 /** Another process on the same database and the same keys. */
-async function connect(clock = () => time.now): Promise<SpoolParts> {
-  const settings = defaultSettings({ data, database: `sqlite:${join(data, 'db')}` })
+async function connect(clock = () => time.now, database = `sqlite:${join(data, 'db')}`): Promise<SpoolParts> {
+  const settings = defaultSettings({ data, database })
   const [db, keyring] = [await openDatabase(settings), await openKeyring(join(data, 'keys'), clock)]
   const made = { settings, clock, db, keyring, blobs: openBlobs(join(data, 'blobs')) }
   opened.push(made)
@@ -118,20 +119,38 @@ describe('the keys of the hours', () => {
     await keeper.stop()
   })
 
-  test('of two processes neither takes a key from the other, and all mail opens in both', async () => {
-    const other = await connect()
-    const keepers = [await keepEpochs(parts, { alone: false, log }), await keepEpochs(other, { alone: false, log })]
+  async function sideBySide(one: SpoolParts, other: SpoolParts): Promise<void> {
+    const keepers = [await keepEpochs(one, { alone: false, log }), await keepEpochs(other, { alone: false, log })]
     const ids: string[] = []
     for (let passed = 0; passed < 3 * hour; passed += 5 * minute) {
       time.now += 5 * minute
-      ids.push(await accept(parts), await accept(other))
+      ids.push(await accept(one), await accept(other))
       for (const keeper of keepers) await keeper.tick()
     }
-    const { lives, look } = watch(parts.keyring)
+    const { lives, look } = watch(one.keyring)
     look()
     assert.ok([...lives.values()].every((life) => life < 2 * hour))
-    for (const id of ids) assert.deepEqual([await kindOf(id), await kindOf(id, other)], ['content', 'content'])
+    for (const id of ids) assert.deepEqual([await kindOf(id, one), await kindOf(id, other)], ['content', 'content'])
     for (const keeper of keepers) await keeper.stop()
+  }
+
+  test('of two processes neither takes a key from the other, and all mail opens in both', async () => sideBySide(parts, await connect()))
+
+  test('nor do two nodes on PostgreSQL, and there too a slept-through key writes nothing', { skip: withoutPostgres }, async () => {
+    const postgres = await startPostgres()
+    try {
+      const database = await postgres.makeDatabase()
+      const [one, other] = [await connect(undefined, database), await connect(undefined, database)]
+      await sideBySide(one, other)
+      const awake = await keepEpochs(one, { alone: false, log })
+      time.now += 3 * hour
+      for (let round = 0; round < 7; round++) await awake.tick()
+      await assert.rejects(accept(other), Unexpected)
+      await awake.stop()
+    } finally {
+      for (const { db } of opened) if (db.engine.shared) await db.close()
+      await postgres.close()
+    }
   })
 
   test('a process that slept past the end of its key writes nothing by it, and goes on with a new one', async () => {
