@@ -12,6 +12,7 @@ import { buildMethods, type MethodName, methods } from './methods/index.ts'
 import { startProbes } from './monitor/probes.ts'
 import { type Certificate, firstCertificate } from './ops/certificate.ts'
 import { type Clock, systemClock } from './ops/clock.ts'
+import { watchClock } from './ops/clock-watch.ts'
 import { type Closers, createClosers } from './ops/closers.ts'
 import { CommandError } from './ops/errors.ts'
 import { startHealth } from './ops/health.ts'
@@ -25,6 +26,7 @@ import { openDkimKeys } from './seal/dkim-keys.ts'
 import { openKeyring } from './seal/keyring.ts'
 import { refuseLostBlobs, refuseLostKeys, refuseStrangers } from './spool/belonging.ts'
 import { keepEpochs } from './spool/epochs.ts'
+import { lastSeen, noteTime } from './spool/last-seen.ts'
 import type { SpoolParts } from './spool/parts.ts'
 import { createSpool } from './spool/spool.ts'
 import { sweepBlobs } from './spool/sweep.ts'
@@ -116,7 +118,9 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const built = buildMethods(parts)
   const detect = createDetect()
   atEnd('detectors', () => detect.close())
+  const time = watchClock({ clock, log, lastKnown: await lastSeen(db) })
   const delivery = {
+    clockBelieved: time.believed,
     ...{ spoolParts, spool, settings, clock, log },
     planFor: createPlanner({ policyOf: async (revision) => (await policyOf(policies, revision)).policy, detect, log }),
     attemptStep: (step: { method: string; options: unknown }, attempt: object) => {
@@ -147,8 +151,9 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const tickEpochs = every(60_000, 'keeping the epoch keys', epochs.tick)
   tickEpochs()
   every(5000, 'beginning an epoch that was asked for', epochs.answer)
+  every(600_000, 'noting the time', async () => time.believed() && noteTime(db, clock()))()
   const expiry = lease('expiry')
-  every(60_000, 'ending expired letters', async () => (await expiry.held()) && vault.expire())
+  every(60_000, 'ending expired letters', async () => time.believed() && (await expiry.held()) && vault.expire())
   if (db.engine.shared) every(hour, 'sweeping blobs', () => sweepBlobs(spoolParts))
   if (settings['monitor.probes']) {
     const probes = startProbes({ settings, db, clock, log, policy: async () => (await policies.current()).policy })
