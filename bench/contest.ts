@@ -59,6 +59,7 @@ async function takeTurns(contest: Contest, grounds: Grounds): Promise<void> {
     }
     for (const scenario of scenarios) {
       const those = contestants.filter(({ kind }) => enters(kind, scenario))
+      if (those.length === 0) say(`left out: nobody here takes part in ${scenario.name}`)
       for (let round = 1; round <= rounds; round++) {
         // Whoever is measured last has the warmest disk cache, and the fullest.
         for (const contestant of round % 2 === 1 ? those : those.toReversed()) {
@@ -79,8 +80,7 @@ async function takeTurns(contest: Contest, grounds: Grounds): Promise<void> {
   }
 }
 
-const enters = (kind: PeerKind, scenario: Scenario): boolean =>
-  scenario.distant ? kind.scenarios === undefined : (kind.scenarios?.includes(scenario.name) ?? true)
+const enters = (kind: PeerKind, scenario: Scenario): boolean => kind.scenarios?.includes(scenario.name) ?? true
 
 /** Start a peer on its ground, and warm both up: nobody measures a server in its first second. */
 async function enter(

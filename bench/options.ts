@@ -39,6 +39,9 @@ export const scratch = process.env.BENCH_FOLDER ?? join(tmpdir(), 'letterlock-be
 
 const built = join(packageRoot, 'dist', 'main.js')
 
+/** Enough to see how the engines differ; a full run is to take twenty minutes. */
+const onPostgres = ['20k', '20k-once', '100k', 'far', 'idle']
+
 /** Every peer there is; `program` is the main.js that ours are, `folder` where the setup has put others. */
 const allPeers = (program: string, folder: string): readonly PeerKind[] => [
   postfix,
@@ -46,7 +49,13 @@ const allPeers = (program: string, folder: string): readonly PeerKind[] => [
   exim(folder),
   haraka(folder),
   ours({ name: 'letterlock', about: 'Letterlock with SQLite', program }),
-  ours({ name: 'letterlock-postgres', about: 'Letterlock with PostgreSQL on this machine', program, postgres: true }),
+  ours({
+    name: 'letterlock-postgres',
+    about: 'Letterlock with PostgreSQL on this machine',
+    program,
+    postgres: true,
+    scenarios: onPostgres,
+  }),
 ]
 
 export const helpText = `npm run bench -- [options]        Letterlock beside other mail servers, on this machine

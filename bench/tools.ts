@@ -46,6 +46,8 @@ export type Load = {
   readonly domains?: number
   /** Messages a second; without it as fast as it goes. */
   readonly rate?: number
+  /** After so many seconds no further message is begun. */
+  readonly seconds?: number
 }
 
 export type Sink = {
@@ -104,12 +106,13 @@ async function compile(folder: string, binary: string, files: readonly string[])
 }
 
 async function generate(binary: string, load: Load): Promise<Generated> {
-  const { at, sessions, messages, octets, kept, recipient, domains, rate } = load
+  const { at, sessions, messages, octets, kept, recipient, domains, rate, seconds } = load
   const args = ['generate', '-H', `${at.host}:${at.port}`, '-s', `${Math.min(sessions, messages)}`, '-m', `${messages}`, '-l', `${octets}`]
   if (kept) args.push('-k')
   if (recipient !== undefined) args.push('-t', recipient)
   if (domains !== undefined) args.push('-D', `${domains}`)
   if (rate !== undefined) args.push('-r', `${rate}`)
+  if (seconds !== undefined) args.push('-T', `${seconds}`)
   // It says with its exit code that some failed; the figures say how many.
   const { stdout } = await run(binary, args).catch((error: { stdout?: string; message: string }) => {
     if (error.stdout === undefined || error.stdout === '') throw new Error(`the load generator failed: ${error.message}`)

@@ -17,7 +17,7 @@ export const exim = (scratch: string): PeerKind => {
   return {
     name: 'exim',
     about: 'Exim with the settings that it comes with',
-    scenarios: ['20k', '20k-once', 'idle'],
+    scenarios: ['20k', 'idle'],
     share: 0.2,
     missing: () => {
       if (program === undefined) return 'Exim is not here (npm run bench:setup -- --apt unpacks it)'

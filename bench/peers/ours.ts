@@ -15,13 +15,16 @@ export type Ours = {
   readonly postgres?: boolean
   /** More settings, as in the file. */
   readonly settings?: { readonly [key: string]: unknown }
+  /** Only these; default: all. */
+  readonly scenarios?: readonly string[]
 }
 
 /** One build and one set of settings, as a peer. */
-export function ours({ name, about, program, postgres = false, settings = {} }: Ours): PeerKind {
+export function ours({ name, about, program, postgres = false, settings = {}, scenarios }: Ours): PeerKind {
   return {
     name,
     about,
+    ...(scenarios === undefined ? {} : { scenarios }),
     missing: () => (existsSync(program) ? (postgres ? postgresMissing() : undefined) : `${program} is not there; npm run build makes it`),
     start: async (place) => start(name, program, place, { ...(postgres ? { database: await startPostgres(place) } : {}), ...settings }),
   }

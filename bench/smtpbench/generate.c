@@ -15,17 +15,18 @@
 #include "message.h"
 #include "wire.h"
 
-/* `per_connection` 0: a connection is kept for all messages of its session. `rate` 0: as fast as it goes. */
+/* `per_connection` 0: a connection is kept for all messages of its session. `rate` 0: as fast as it goes. `seconds` 0: until all are sent. */
 static struct {
   const char *from, *to;
   int sessions, per_connection, pipelining, domains;
   long messages, octets;
-  double rate;
+  double rate, seconds;
 } options = {.from = "sender@example.org", .to = "rcpt%d@example.net", .sessions = 20, .per_connection = 1, .domains = 1, .messages = 1000, .octets = 4096};
 
 static struct addrinfo *target;
 static message mail;
-static atomic_long next_message, accepted;
+static atomic_long next_message, tried, accepted;
+static atomic_int out_of_time;
 /* Milliseconds from before the connection (or MAIL) to the reply after the dot; -1: failed. */
 static double *latencies;
 static int64_t started;
@@ -114,6 +115,12 @@ static void wait_for_turn(long number) {
   while ((now = now_nanoseconds()) < due) usleep((useconds_t)((due - now) / 1000 + 1));
 }
 
+static int is_late(void) {
+  if (options.seconds <= 0 || now_nanoseconds() < started + (int64_t)(options.seconds * 1e9)) return 0;
+  atomic_store(&out_of_time, 1);
+  return 1;
+}
+
 static void *run_session(void *nothing) {
   wire *w = calloc(1, sizeof *w);
   int open = 0, used = 0, failures = 0;
@@ -121,8 +128,9 @@ static void *run_session(void *nothing) {
   /* Whoever fails twenty times in a row has lost its server. */
   while (failures < 20) {
     long number = atomic_fetch_add(&next_message, 1);
-    if (number >= options.messages) break;
+    if (number >= options.messages || is_late()) break;
     wait_for_turn(number);
+    atomic_fetch_add(&tried, 1);
     int64_t begun = now_nanoseconds();
     if (!open) used = 0;
     if (!open && open_connection(w) == 0) open = 1;
@@ -156,6 +164,9 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* Whoever has lost its server gives up: what it did not even try has failed too. What there was no time for has not. */
+static long count_failed(void) { return (atomic_load(&out_of_time) ? atomic_load(&tried) : options.messages) - atomic_load(&accepted); }
+
 static void print_result(int64_t ended) {
   double seconds = (double)(ended - started) / 1e9;
   long total = options.messages, bad = 0;
@@ -167,14 +178,14 @@ static void print_result(int64_t ended) {
     if (*c == '"' || *c == '\\' || *c < 32) *c = ' ';
   printf("{\"accepted\":%ld,\"failed\":%ld,\"octets\":%zu,\"seconds\":%.4f,\"rate\":%.1f,\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,"
          "\"slowest\":%.3f,\"started\":%lld,\"ended\":%lld,\"error\":\"%s\"}\n",
-         (long)accepted, total - (long)accepted, mail.length, seconds, (double)accepted / seconds, p[0], p[1], p[2], p[3], (long long)started,
+         (long)accepted, count_failed(), mail.length, seconds, (double)accepted / seconds, p[0], p[1], p[2], p[3], (long long)started,
          (long long)ended, last_error);
 }
 
 static const char *read_options(int count, char **arguments) {
   const char *at = "127.0.0.1:2525";
   int option;
-  while ((option = getopt(count, arguments, "H:s:m:l:kn:f:t:D:pr:")) != -1) switch (option) {
+  while ((option = getopt(count, arguments, "H:s:m:l:kn:f:t:D:pr:T:")) != -1) switch (option) {
       case 'H': at = optarg; break;
       case 's': options.sessions = atoi(optarg); break;
       case 'm': options.messages = atol(optarg); break;
@@ -186,6 +197,7 @@ static const char *read_options(int count, char **arguments) {
       case 'D': options.domains = atoi(optarg) > 0 ? atoi(optarg) : 1; break;
       case 'p': options.pipelining = 1; break;
       case 'r': options.rate = atof(optarg); break;
+      case 'T': options.seconds = atof(optarg); break;
       default: return NULL;
     }
   return at;
@@ -216,5 +228,5 @@ int generate_main(int count, char **arguments) {
   pthread_barrier_wait(&barrier);
   for (int i = 0; i < options.sessions; i++) pthread_join(threads[i], NULL);
   print_result(now_nanoseconds());
-  return atomic_load(&accepted) == options.messages ? 0 : 1;
+  return count_failed() == 0 ? 0 : 1;
 }

@@ -1,10 +1,10 @@
 /*
  * smtpbench: a fast SMTP load generator, an SMTP sink that counts, and a look at how much CPU the machine gives.
  *
- *   smtpbench generate -H HOST:PORT [-s sessions] [-m messages] [-l octets] [-k] [-n per connection] [-p] [-r messages a second]
+ *   smtpbench generate -H HOST:PORT [-s sessions] [-m messages] [-l octets] [-k] [-n per connection] [-p] [-r messages a second] [-T seconds]
  *                      [-f sender] [-t recipient] [-D domains]
  *     the first %d of the recipient is the message's number, the second that number modulo the domains;
- *     -k keeps a connection for all messages of a session (without it: a connection for each); -p pipelines MAIL, RCPT and DATA
+ *     -k keeps a connection for all messages of a session (without it: a connection for each); -p pipelines MAIL, RCPT and DATA; -T begins no message after so many seconds
  *   smtpbench sink -l ADDRESS:PORT[+COUNT] [-l …] [-b ADDRESS:PORT[+COUNT]] -C control port [-c certificate -k key] [-r] [-R milliseconds]
  *     +COUNT: on so many addresses in a row; -b: addresses that never answer a SYN; -r: no mail without STARTTLS;
  *     -R: each round trip takes so long. The control port answers STAT, RESET and WAIT messages milliseconds with one line of JSON.
