@@ -76,7 +76,7 @@ test('keys are made beside the running gateway, audited, and printed as records;
     sql`SELECT object, detail FROM audit WHERE action = 'dkim.created'`,
   )
   assert.deepEqual(entries.map(({ object }) => object).sort(), Object.keys(records).sort())
-  assert.ok(!readFileSync(join(world.settings.data, 'letterlock.db')).includes('PRIVATE KEY'))
+  if (world.db.engine.name === 'sqlite') assert.ok(!readFileSync(join(world.settings.data, 'letterlock.db')).includes('PRIVATE KEY'))
 })
 
 test('a notice arrives with two good signatures of the organisation', dkimpy, async () => {
