@@ -85,6 +85,13 @@ export function formatField(name: string, value: string): string {
   return `${fold(`${name}: ${encodeWords(value)}`)}\r\n`
 }
 
+/** As formatField, for a value whose words are encoded already or need no encoding: addresses, ids, parameters. ASCII only. */
+export function formatStructured(name: string, value: string): string {
+  if (!/^[!-9;-~]+$/.test(name)) throw new RangeError(`${JSON.stringify(name)} is not a header field name`)
+  if (!/^[\t\x20-\x7e]*$/.test(value)) throw new RangeError(`the value of ${name} is not of printable ASCII`)
+  return `${fold(`${name}: ${value}`)}\r\n`
+}
+
 /** Foreign text made fit for formatField: control characters become spaces. */
 export const oneLine = (text: string): string => text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim()
 

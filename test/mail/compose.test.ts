@@ -108,3 +108,28 @@ test('neither a path nor an address in a text is ever opened', async () => {
   assert.match(content, /\/etc\/passwd/)
   assert.doesNotMatch(content, /root:/)
 })
+
+test('a mail of texts reads as what MailComposer would have written', async () => {
+  const printable = fc.string({ unit: 'grapheme', maxLength: 200 }).map((text) => `x${text.replace(/[^\P{C}\n]/gu, '')}`)
+  const line = fc.string({ unit: 'grapheme', maxLength: 90 }).map((text) => `x${oneLine(text.replace(/\p{C}/gu, '')).replace(/\s+/g, ' ')}`)
+  await fc.assert(
+    fc.asyncProperty(printable, printable, line, line, async (text, html, subject, name) => {
+      const asked = mail({
+        text,
+        html,
+        subject,
+        from: { name, address: 'letters@org.example' },
+        references: ['<a@b.example>', '<c@d.example>'],
+      })
+      // A file makes it go the long way.
+      const attachments = [{ filename: 'x', contentType: 'text/x-none', content: Buffer.from('x') }]
+      const [direct, long] = await Promise.all([asked, { ...asked, attachments }].map(async (one) => PostalMime.parse(await compose(one))))
+      const read = (parsed: typeof direct) => ({
+        ...{ from: parsed?.from, to: parsed?.to, subject: parsed?.subject, id: parsed?.messageId, date: parsed?.date },
+        ...{ references: parsed?.references, text: parsed?.text?.trimEnd(), html: parsed?.html?.trimEnd() },
+      })
+      assert.deepEqual(read(direct), read(long))
+    }),
+    { numRuns: 100 },
+  )
+})
