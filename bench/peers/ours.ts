@@ -51,8 +51,8 @@ async function start(name: string, program: string, place: Place, more: { readon
     ...more,
   }
   const file = join(place.folder, 'letterlock.yaml')
-  // JSON is YAML; keys with dots are nested.
-  await writeFile(file, JSON.stringify(nested(settings), null, 2))
+  // JSON is YAML. It may hold a password.
+  await writeFile(file, JSON.stringify(nested(settings), null, 2), { mode: 0o600 })
   const child = launch(place, [process.execPath, ...loader(program), program, 'serve', '--config', file])
   await greeting(name, at, place, child)
   return { at, folder: place.folder, version: await versionOf(program), stop: () => place.account.close() }
