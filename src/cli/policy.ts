@@ -9,6 +9,7 @@ import type { Policy } from '../routing/policy.ts'
 import { describeProblem, type Problem } from '../routing/problem.ts'
 import { type Proved, prove } from '../routing/prove.ts'
 import { describeTests, junit } from '../routing/report.ts'
+import { schemaText } from '../routing/schema.ts'
 import { failures, readPolicyFile } from '../routing/store.ts'
 import { actor, type Common, command, later } from './command.ts'
 import { policiesOf, settingsOf, withDatabase } from './open.ts'
@@ -24,6 +25,9 @@ export function addPolicyCommands(program: Command): void {
     .option('--comment <text>', 'why, for the history', '')
     .option('--dry-run', 'only say what would happen')
     .action(apply)
+  command(policy, 'schema', 'print the JSON Schema of the language, for completion in editors').action(() =>
+    print(schemaText(methods).trimEnd()),
+  )
   addPolicyHistory(policy)
   for (const verb of ['preview', 'simulate']) later(policy, verb)
 }
