@@ -45,9 +45,14 @@ const keyOf = ({ message, domain }: DueGroup) => `${message} ${domain}`
 /** Rows looked at for each place: some meet a domain that is full or belong to one message. */
 const lookAhead = 4
 
-/** A message that was under way at two crashes is not begun beside another such one (claim.ts). */
-const aloneIfSuspect = `(unended < 2 OR NOT EXISTS
-  (SELECT 1 FROM recipient AS other WHERE other.state = 'waiting' AND other.unended >= 2 AND other.claimed_until > $1))`
+/**
+ * A message that was under way at two crashes is not begun beside another such one (claim.ts): only the first of them is due, and none while
+ * one is attempted. All of them would take the places of mail that may be begun.
+ */
+const aloneIfSuspect = `(unended < 2 OR (
+  message = (SELECT first.message FROM recipient AS first WHERE first.state = 'waiting' AND first.unended >= 2
+    AND first.next_attempt_at <= $1 AND first.claimed_until <= $1 ORDER BY first.next_attempt_at, first.message LIMIT 1)
+  AND NOT EXISTS (SELECT 1 FROM recipient AS other WHERE other.state = 'waiting' AND other.unended >= 2 AND other.claimed_until > $1)))`
 
 const isDue = `state = 'waiting' AND next_attempt_at <= $1 AND claimed_until <= $1 AND ${aloneIfSuspect}`
 

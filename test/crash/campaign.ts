@@ -100,10 +100,16 @@ export async function runCampaign({ folder, next, connections, longest, progress
   })
   const kills = new Map<string, number>()
   const starts: number[] = []
-  let count = 0
+  let [count, quarantined, visit] = [0, 0, 25]
+  /** Seldom, for a second connection to the database may spare the next start a part of what the kill leaves. */
+  const operator = async () => {
+    if (count < visit) return
+    visit = count + 25
+    quarantined += await releaseAll(peers.settings)
+  }
   try {
     for (let kill = next({ kills: 0, accepted }); kill !== undefined; kill = next({ kills: count, accepted })) {
-      const { ended, point, start } = await live(gateway, kill, longest, () => accepted)
+      const { ended, point, start } = await live(gateway, kill, { longest, accepted: () => accepted, operator })
       if (start !== undefined) starts.push(start)
       if (ended !== 'SIGKILL') throw new Error(`the gateway ended by itself (${ended}), before ${kill.at}: ${gateway.said().slice(-4000)}`)
       kills.set(point, (kills.get(point) ?? 0) + 1)
@@ -116,8 +122,9 @@ export async function runCampaign({ folder, next, connections, longest, progress
     if (start === undefined) throw new Error(`the gateway does not start any more: ${gateway.said()}`)
     starts.push(start)
     await load.stop()
-    const judged = await settleAndJudge(gateway, ledger, peers.settings, collect)
-    return { ...judged, kills, starts, sent: fates(ledger), took: performance.now() - begun }
+    quarantined += await settle(peers.settings)
+    const judged = await restartAndJudge(gateway, ledger, peers.settings, collect)
+    return { ...judged, quarantined, kills, starts, sent: fates(ledger), took: performance.now() - begun }
   } finally {
     clearInterval(collecting)
     gateway.kill()
@@ -127,10 +134,15 @@ export async function runCampaign({ folder, next, connections, longest, progress
 }
 
 /** One life of the process: started, under load, ended at the point or, when that is not passed in time, at any moment. */
-async function live(gateway: GatewayProcess, kill: Kill, longest: number, accepted: () => number) {
+async function live(
+  gateway: GatewayProcess,
+  kill: Kill,
+  { longest, accepted, operator }: { readonly longest: number; readonly accepted: () => number; readonly operator: () => Promise<void> },
+) {
   const failpoint = 'n' in kill ? `${kill.at}:${kill.n}` : undefined
   if (kill.at === 'random while starting') setTimeout(gateway.kill, Math.random() * 700)
   const start = await gateway.start(failpoint)
+  if (failpoint === undefined && start !== undefined) await operator()
   const from = accepted()
   // What a start passes was passed by now, or there was nothing to do. On a busy machine messages take their time.
   const patience = kill.at.startsWith('start.') ? 0 : kill.at === 'random' ? 5 * longest : longest
@@ -142,21 +154,40 @@ async function live(gateway: GatewayProcess, kill: Kill, longest: number, accept
   return { ended: await gateway.ended(), point: missed && kill.at !== 'random' ? `${kill.at}, not passed in time` : kill.at, start }
 }
 
-/** Let the queue empty itself, start once more so that what a kill left is swept, and look. */
-async function settleAndJudge(gateway: GatewayProcess, ledger: Ledger, settings: Settings, collect: () => void) {
+/** Let the queue empty itself, what is held as well. Returns how many were held. */
+async function settle(settings: Settings): Promise<number> {
   const db = await openDatabase(settings)
   try {
     await drained(db)
-    const quarantined = await release(db)
+    const held = await release(db)
     await drained(db)
-    const stopped = await gateway.stop()
-    if ((await gateway.start()) === undefined) throw new Error(`the gateway does not start any more: ${gateway.said()}`)
-    await gateway.stop()
-    collect()
+    return held
+  } finally {
+    await db.close()
+  }
+}
+
+/** Start once more, so that what a kill left is swept, and look. */
+async function restartAndJudge(gateway: GatewayProcess, ledger: Ledger, settings: Settings, collect: () => void) {
+  const stopped = await gateway.stop()
+  if ((await gateway.start()) === undefined) throw new Error(`the gateway does not start any more: ${gateway.said()}`)
+  await gateway.stop()
+  collect()
+  const db = await openDatabase(settings)
+  try {
     const stored = { db, blobs: openBlobs(pathOf(settings.blobs)) }
     const faults = await soundness(stored, { swept: true })
     if (stopped !== 0) faults.push(`SIGTERM ended it with ${stopped}`)
-    return { judgement: await judge(ledger, stored), faults, quarantined }
+    return { judgement: await judge(ledger, stored), faults }
+  } finally {
+    await db.close()
+  }
+}
+
+async function releaseAll(settings: Settings): Promise<number> {
+  const db = await openDatabase(settings)
+  try {
+    return await release(db)
   } finally {
     await db.close()
   }
@@ -172,11 +203,11 @@ async function release(db: Db): Promise<number> {
 
 /** Nothing waits any more. */
 async function drained(db: Db): Promise<void> {
-  const end = performance.now() + 180_000
+  const end = performance.now() + 600_000
   for (;;) {
     const [row] = await db.read<{ number: number }>(sql`SELECT COUNT(*) AS number FROM recipient WHERE state = 'waiting'`)
     if (row?.number === 0) return
-    if (performance.now() > end) throw new Error(`${row?.number} recipients still wait after three minutes without a kill`)
+    if (performance.now() > end) throw new Error(`${row?.number} recipients still wait after ten minutes without a kill`)
     await pause(250)
   }
 }

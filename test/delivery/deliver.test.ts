@@ -494,6 +494,14 @@ test('mail that was under way at two crashes is attempted one message at a time,
   )
 })
 
+test('mail under suspicion does not take the places of other mail', async () => {
+  for (let number = 0; number < 100; number++) await accept([{ address: `tls@s${number}.example` }])
+  await world.spoolParts.db.write(sql`UPDATE recipient SET unended = 2`)
+  for (let number = 0; number < 10; number++) await accept([{ address: `tls@n${number}.example` }])
+  const claimed = await claimGroups(world.spoolParts, 10)
+  assert.deepEqual([claimed.length, claimed.filter(({ domain }) => domain.startsWith('s')).length], [10, 1])
+})
+
 test('crashes count only in a row: an attempt that was settled in between begins the count anew', async () => {
   const deferred: Outcome = { kind: 'deferred', reason: 'unreachable', text: 'nobody there', evidence: {}, retry: { then: 'failed' } }
   world.answers.tls = all(deferred)
