@@ -38,7 +38,7 @@ export type PartnerMail = {
   readonly recipients: readonly { readonly address: string; readonly parameters: string }[]
   /** Dot-unstuffed, byte for byte. */
   readonly content: Buffer
-  readonly tls: { readonly protocol: string; readonly serverName: string } | null
+  readonly tls: { readonly protocol: string; readonly serverName: string; readonly resumed: boolean } | null
   /** Milliseconds since 1970. */
   readonly at: number
 }
@@ -172,7 +172,10 @@ function converse(raw: Socket, watch: Watch): void {
   const dot = (bytes: Buffer) => {
     content = undefined
     const { from, parameters } = mail ?? { from: '', parameters: '' }
-    const tls = socket instanceof TLSSocket ? { protocol: socket.getProtocol() ?? '', serverName: serverName(socket) } : null
+    const tls =
+      socket instanceof TLSSocket
+        ? { protocol: socket.getProtocol() ?? '', serverName: serverName(socket), resumed: socket.isSessionReused() }
+        : null
     if (answer('DOT', '.', '250 2.0.0 queued as partner-1'))
       watch.mail({ from, parameters, recipients, content: unstuff(bytes), tls, at: Date.now() })
     reset()

@@ -1,6 +1,7 @@
 /** The decision table through real sockets: TLS that is missing, broken, or proves the wrong thing. */
 
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { sentence } from '../../src/mail/outcome.ts'
 import { selfSigned } from '../world/index.ts'
@@ -270,4 +271,26 @@ test('TLS-Required: No in the header of a message weakens no rule (RFC 8689)', a
   const { first } = await world.ship('tls-required.example', verified, { body })
   assert.equal(first.kind === 'unsuitable' && first.reason, 'starttls-not-supported')
   assert.equal(partner.mails.length, 0)
+})
+
+test('a session is never resumed, though the server would: it has no certificate to check', async () => {
+  const fresh = await openWorld({}, { reuse: 0 })
+  try {
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const domain = `again${maxVersion.at(-1)}.example`
+      const tls = await fresh.authority.issue([`mx.${domain}`])
+      const partner = await fresh.partner(domain, { tls, secure: { ticketKeys: randomBytes(48), maxVersion } })
+      for (let i = 0; i < 2; i++) assert.equal((await fresh.ship(domain, verified)).first.kind, 'delivered')
+      assert.equal(partner.connections(), 2)
+      assert.deepEqual(
+        partner.mails.map((mail) => [mail.tls?.protocol, mail.tls?.resumed]),
+        [
+          [maxVersion, false],
+          [maxVersion, false],
+        ],
+      )
+    }
+  } finally {
+    await fresh.close()
+  }
 })
