@@ -12,6 +12,8 @@ import { type Child, type Partners, readiness, settingsFor, startChild, startPar
 import { acceptedAs, message, openSession, type Told } from './session.ts'
 
 const run = promisify(execFile)
+/** The spool asks for the free space every 200 ms at the most. */
+const known = 300
 const mebibyte = 1024 * 1024
 
 /** A small world on a disk of its own. */
@@ -52,10 +54,12 @@ class Small {
     const { bavail, bsize } = await statfs(this.disk)
     // Others write as well: at the end there may be less room than there was.
     await writeFile(join(this.disk, 'ballast'), Buffer.alloc(Math.max(0, bavail * bsize - left))).catch(() => undefined)
+    await pause(known)
   }
 
   async empty(): Promise<void> {
     await rm(join(this.disk, 'ballast'), { recursive: true, force: true })
+    await pause(known)
   }
 
   arrived(mark: string): number {
@@ -156,6 +160,7 @@ describe('when the disk is full', { skip: unable }, () => {
     const many = join(world.disk, 'ballast')
     await mkdir(many)
     for (let number = 0; (await statfs(world.disk)).ffree > 0; number++) await writeFile(join(many, String(number)), '')
+    await pause(known)
     noRoom(await world.submit('no inode', 100_000))
     await world.becomes(503)
     await world.empty()
