@@ -5,7 +5,14 @@ import { field, type Header } from './header.ts'
 export type ContentType = { readonly type: string; readonly parameters: { readonly [name: string]: string } }
 
 /** The Content-Type of an entity; text/plain when it has none or an unreadable one (RFC 2045 §5.2). */
-export const contentType = (header: Header): ContentType => parseContentType(field(header, 'Content-Type') ?? '')
+export function contentType(header: Header): ContentType {
+  const known = read.get(header) ?? parseContentType(field(header, 'Content-Type') ?? '')
+  read.set(header, known)
+  return known
+}
+
+/** The facts of one message ask for it six times, and a hostile one has thousands of parameters. */
+const read = new WeakMap<Header, ContentType>()
 
 /** Read a field value. Of a parameter given twice the first counts. Comments are skipped. */
 export function parseContentType(value: string): ContentType {
