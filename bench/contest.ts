@@ -42,7 +42,7 @@ export async function hold(contest: Contest): Promise<void> {
   }
 }
 
-type Grounds = { readonly dns: FakeDns | undefined; readonly clock: () => string }
+type Grounds = { readonly dns: FakeDns | undefined; readonly clock: (milliseconds: number) => string }
 
 /** All peers are up together but idle; rounds interleave them, so that a slow spell of the machine hits all alike. */
 async function takeTurns(contest: Contest, grounds: Grounds): Promise<void> {
@@ -63,9 +63,10 @@ async function takeTurns(contest: Contest, grounds: Grounds): Promise<void> {
       for (let round = 1; round <= rounds; round++) {
         // Whoever is measured last has the warmest disk cache, and the fullest.
         for (const contestant of round % 2 === 1 ? those : those.toReversed()) {
+          const begun = performance.now()
           const row = await measure(contestant, scenario, round, tool)
           await results.addRow(row)
-          say(`${grounds.clock()} ${inWords(row)}`)
+          say(`${grounds.clock(performance.now() - begun)} ${inWords(row)}`)
         }
       }
     }
@@ -123,14 +124,15 @@ async function leave({ peer, ground }: Contestant): Promise<void> {
   ground.close()
 }
 
-/** Says at each call how far we are, and how long the rest will take at this pace. */
-function progress({ scenarios, kinds, rounds }: Contest): () => string {
+/** Says after each measurement, told how long it took, how far we are and how long the other ones will take at this pace. */
+function progress({ scenarios, kinds, rounds }: Contest): (milliseconds: number) => string {
   const total = rounds * scenarios.reduce((sum, scenario) => sum + kinds.filter((kind) => enters(kind, scenario)).length, 0)
-  const begun = Date.now()
   let done = 0
-  return () => {
+  let taken = 0
+  return (milliseconds) => {
     done++
-    const left = Math.round((((Date.now() - begun) / done) * (total - done)) / 1000)
+    taken += milliseconds
+    const left = Math.max(0, Math.round(((taken / done) * (total - done)) / 1000))
     return `[${done}/${total}, ${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')} left]`
   }
 }

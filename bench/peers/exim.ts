@@ -41,7 +41,10 @@ async function start(program: string, place: Place): Promise<Peer> {
   await writeFile(file, configuration(program, place, at.port))
   launch(place, [program, '-C', file, '-bd', '-q10s'])
   await greeting('Exim', at, place)
-  const version = /^Exim version (\S+)/m.exec(execFileSync(program, ['-C', '/dev/null', '-bV'], { encoding: 'utf8' }))?.[1] ?? 'unknown'
+  const version =
+    /^Exim version (\S+)/m.exec(
+      execFileSync(program, ['-C', '/dev/null', '-bV'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+    )?.[1] ?? 'unknown'
   return { at, folder: place.folder, version, stop: () => place.account.close() }
 }
 
