@@ -33,8 +33,11 @@ const keys = createKeyShelf((armoredKey) => readKey({ armoredKey, config: openPg
 
 serveJobs<PgpJob, PgpResult>(async (job) => {
   try {
+    if (job.kind === 'check') {
+      const objections = await Promise.all(job.keys.map((armored) => objectionTo(armored, job.now)))
+      return { result: { kind: 'checked', objections } }
+    }
     const known = await Promise.all(job.keys.map(keys.read))
-    if (job.kind === 'check') return { result: { kind: 'checked', objections: await objectionsTo(known, job.now) } }
     const text = await encrypted(job.clear, known, new Date(job.now))
     return { result: { kind: 'encrypted', text }, transfer: text.map(({ buffer }) => buffer) }
   } catch (error) {
@@ -42,7 +45,11 @@ serveJobs<PgpJob, PgpResult>(async (job) => {
   }
 })
 
-const objectionsTo = (known: readonly Key[], now: number) => Promise.all(known.map(async (key) => (await objectionToKey(key, now)) ?? null))
+/** A row that holds no key, or a broken one, speaks against that key alone. */
+async function objectionTo(armored: string, now: number): Promise<string | null> {
+  const key = await keys.read(armored).catch(() => undefined)
+  return key === undefined ? 'cannot be read: import it again' : ((await objectionToKey(key, now)) ?? null)
+}
 
 async function encrypted(clear: Uint8Array<ArrayBuffer> | MessagePort, encryptionKeys: Key[], date: Date): Promise<Text> {
   const armorer = createArmorer()
