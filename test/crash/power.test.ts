@@ -199,11 +199,12 @@ async function report(cuts: readonly { promised: number; took: number; startedIn
   const states = cuts.findLast(({ audited }) => Object.keys(audited.states).length > 0)?.audited.states ?? {}
   const text = `# Power cuts: report of the long form
 
-Written by \`LONG_TESTS=1 npm test -- test/crash/power.test.ts\`; what it does and does not show stands in [reliability.md](reliability.md).
+Written by the long form of \`test/crash/power.test.ts\`; how to run it, what it does and does not show stands in [reliability.md](reliability.md).
 
 | | |
 |---|---|
 | date | ${new Date().toISOString().slice(0, 10)} |
+| aim | ${aim.cuts} cuts, ${aim.messages} messages${ms > minutes * 60_000 ? `; ended before by POWER_MINUTES=${minutes}` : ''} |
 | messages acknowledged with 250 | ${load.promised.length} |
 | refused or broken off meanwhile | ${load.refused()} |
 | power cuts under load | ${cuts.length} |
