@@ -1,6 +1,7 @@
 /** On what the figures were measured. */
 import { readFileSync } from 'node:fs'
-import { cpus, totalmem } from 'node:os'
+import { cpus, loadavg, totalmem } from 'node:os'
+import { rounded } from '../statistics.ts'
 import { fileSystemOf } from './file-system.ts'
 
 export type Machine = {
@@ -13,6 +14,8 @@ export type Machine = {
   /** Of the folder with all queues. */
   readonly fileSystem: string
   readonly virtual: boolean
+  /** Programs that wanted a processor in the minute before the run: on a quiet machine next to none. */
+  readonly loadBefore: number
 }
 
 /** This machine; `folder` is where the queues are. */
@@ -25,6 +28,7 @@ export function describeMachine(folder: string): Machine {
     kernel: readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim(),
     node: process.version,
     fileSystem: fileSystemOf(folder),
+    loadBefore: rounded(loadavg()[0] ?? 0, 1),
     virtual: /^flags\s*:.*\bhypervisor\b/m.test(readFileSync('/proc/cpuinfo', 'utf8')),
   }
 }

@@ -49,13 +49,13 @@ function measured(run: Run, all: readonly Summary[], drawn: readonly Plot[], fol
 /** Machine, date, noise. */
 function onWhat({ machine, rows }: Run): string {
   if (machine === undefined) return 'Nothing was measured yet.'
-  const { date, processor, processors, memoryGigabytes, kernel, node, fileSystem, virtual } = machine
+  const { date, processor, processors, memoryGigabytes, kernel, node, fileSystem, virtual, loadBefore } = machine
   const calibrations = rows.map(({ calibration }) => calibration)
   const spread = calibrations.length === 0 ? 0 : (100 * Math.min(...calibrations)) / Math.max(...calibrations)
   const steals = rows.map(({ steal }) => steal)
   const rounds = Math.max(0, ...rows.map(({ round }) => round))
-  return `Measured on ${date.slice(0, 10)} at ${date.slice(11, 16)} UTC: ${processors} × ${processor}${virtual ? ' (a virtual machine)' : ''}, ${memoryGigabytes} GB, Linux ${kernel}, Node ${node}, queues on ${fileSystem}; ${rounds} rounds.
-Noise: the host took ${shown(median(steals), 1)} % of the processors in the middle and ${shown(Math.max(0, ...steals), 1)} % at worst;
+  return `Measured on ${date.slice(0, 10)} at ${date.slice(11, 16)} UTC: ${processors} × ${processor}${virtual ? ' (a virtual machine)' : ''}, ${memoryGigabytes} GB, Linux ${kernel}, Node ${node}, queues on ${fileSystem}; ${rounds === 1 ? 'one round' : `${rounds} rounds`}.
+Noise: a load of ${loadBefore} before the run; the host took ${shown(median(steals), 1)} % of the processors in the middle and ${shown(Math.max(0, ...steals), 1)} % at worst;
 at the slowest moment the machine did ${Math.round(spread)} % of the integer work of the fastest.`
 }
 
