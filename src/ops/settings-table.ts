@@ -189,7 +189,7 @@ export const table = {
     kind.duration,
     'How long one DATA may take; below the 10 minutes after which clients send twice (RFC 1047).',
   ),
-  'limits.inlineContent': now('64KiB', kind.size, 'Sealed messages up to this size are kept with their row, larger ones as files.'),
+  'limits.inlineContent': now('256KiB', kind.size, 'Sealed messages up to this size are kept with their row, larger ones as files.'),
   'limits.pgpMessageSize': now(
     '50MiB',
     kind.size,

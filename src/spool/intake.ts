@@ -14,12 +14,15 @@ import { messageRows, type NewMessage, recipientId } from './new-message.ts'
 import type { SpoolParts } from './parts.ts'
 import type { Courier, Intake } from './spool.ts'
 
+/** Bytes that all messages being received may hold in memory together; beyond that they stream into blobs, however small. */
+export type Memory = { left: number }
+
 /** Open an intake: a small message waits in memory and goes with its row, a larger one streams into a blob file. */
-export function openIntake(parts: SpoolParts, courier: Courier): Intake {
+export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory): Intake {
   const { db, blobs, clock } = parts
   const id = newId()
   const fileKey = newFileKey()
-  const payload = createPayload(parts, fileKey)
+  const payload = createPayload(parts, fileKey, memory)
   let size = 0
 
   return {
@@ -65,30 +68,41 @@ type Payload = {
 }
 
 /** Gathers it in memory; beyond `limits.inlineContent` it streams into a blob. */
-function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer): Payload {
+function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer, memory: Memory): Payload {
   const gathered = createSpace()
   let large: { readonly seal: Sealer; readonly writer: BlobWriter } | undefined
   const hash = createHash('sha256')
   let written = 0
 
   const store = async (sealed: Buffer[]): Promise<void> => {
-    for (const piece of sealed) {
-      hash.update(piece)
-      written += piece.length
-      await large?.writer.write(piece)
-    }
+    if (sealed.length === 0) return
+    // A copy costs less than a write of its own for each tag.
+    const pieces = Buffer.concat(sealed)
+    hash.update(pieces)
+    written += pieces.length
+    await large?.writer.write(pieces)
+  }
+  const isSmall = (chunk: Buffer) =>
+    chunk.length <= memory.left && payloadSize(gathered.all().length + chunk.length) <= settings['limits.inlineContent']
+  const forget = () => {
+    memory.left += gathered.all().length
+    gathered.empty()
   }
   return {
     write: async (chunk) => {
       if (large !== undefined) return store(large.seal.push(chunk))
-      if (payloadSize(gathered.all().length + chunk.length) <= settings['limits.inlineContent']) return gathered.add(chunk)
+      if (isSmall(chunk)) {
+        memory.left -= chunk.length
+        return gathered.add(chunk)
+      }
       large = { seal: sealer(fileKey), writer: blobs.write() }
       await store([...large.seal.push(gathered.all()), ...large.seal.push(chunk)])
-      gathered.empty()
+      forget()
     },
     end: async () => {
       if (large === undefined) {
         const whole = gathered.all()
+        forget()
         const inline = Buffer.concat(sealWhole(fileKey, whole))
         const sha256 = hash.update(inline).digest('hex')
         return { content: { inline, blob: null, payloadSize: inline.length, sha256 }, clear: clearOf(whole) }
@@ -99,7 +113,7 @@ function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer): Payloa
       return { content, clear: clearOfBlob(blobs, blob, fileKey) }
     },
     abort: async () => {
-      gathered.empty()
+      forget()
       await large?.writer.abort()
     },
   }

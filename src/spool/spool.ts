@@ -6,7 +6,7 @@ import type { Statement } from '../store/db.ts'
 import { isIntact, openContent } from './content.ts'
 import type { DueGroup } from './due.ts'
 import type { Berths } from './handover.ts'
-import { openIntake } from './intake.ts'
+import { type Memory, openIntake } from './intake.ts'
 import { draftOriginal } from './new-message.ts'
 import type { SpoolParts } from './parts.ts'
 import { forgetContent } from './settle.ts'
@@ -84,15 +84,18 @@ function remembered(ask: () => Promise<number>): () => Promise<number> {
   }
 }
 
+const mostGathered = 64 * 1024 * 1024
+
 /** Delivery, as the spool knows it. */
 export type Courier = { readonly wake: () => void; readonly berth: Berths }
 
 /** Open the spool. Until `serve` says who delivers, everything waits in the queue. */
 export function createSpool(parts: SpoolParts): Spool & { readonly serve: (courier: Courier) => void } {
   let courier: Courier = { wake: () => {}, berth: () => undefined }
+  const memory: Memory = { left: mostGathered }
   const current = { wake: () => courier.wake(), berth: (group: DueGroup) => courier.berth(group) }
   return {
-    intake: () => openIntake(parts, current),
+    intake: () => openIntake(parts, current, memory),
     draft: (mail) => draftOriginal(parts, mail),
     wake: current.wake,
     serve: (wanted) => {

@@ -20,7 +20,7 @@ export function openBlobs(folder: string): Blobs {
       if (!isName(name)) return failing(new Error(`${JSON.stringify(name)} names no blob`))
       // Not mounted, perhaps: a blob that is not found there is not a lost one.
       if (!existsSync(join(folder, 'tmp'))) return failing(new Error(`the folder of blobs ${folder} is missing`))
-      return createReadStream(pathOf(folder, name))
+      return createReadStream(pathOf(folder, name), { highWaterMark: readAtOnce })
     },
     remove: async (name) => {
       if (isName(name)) await rm(pathOf(folder, name), { force: true })
@@ -33,6 +33,9 @@ export function openBlobs(folder: string): Blobs {
     },
   }
 }
+
+/** Each read is a round through the thread pool. */
+const readAtOnce = 256 * 1024
 
 /** 128 random bits: names never meet, and say nothing. */
 const newName = () => randomBytes(16).toString('hex')

@@ -21,6 +21,8 @@ export async function settingsFor(data: string, partners: Partners, overrides: P
   const at = async () => ({ host: '127.0.0.1', port: await freePort('127.0.0.1') })
   const portal = await at()
   return defaultSettings({
+    // Mail of some size lies in blob files, so that these are tried as well.
+    'limits.inlineContent': 64 * 1024,
     hostname: 'gate.org.example',
     'organisation.name': 'Org',
     'organisation.domains': ['org.example'],

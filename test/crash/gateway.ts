@@ -27,9 +27,10 @@ export type GatewayProcess = {
 }
 
 /** Write the settings to `folder` and run gateways by them. `more`: further settings as the file writes them, e.g. `{ log: { level: 'info' } }`. */
-export async function prepareGateway(folder: string, settings: Settings, more: object = {}): Promise<GatewayProcess> {
+export async function prepareGateway(folder: string, settings: Settings, more: { readonly limits?: object } = {}): Promise<GatewayProcess> {
   const file = join(folder, 'letterlock.json')
-  await writeFile(file, JSON.stringify({ ...asFile(settings), ...more }))
+  const own = asFile(settings)
+  await writeFile(file, JSON.stringify({ ...own, ...more, limits: { ...own.limits, ...more.limits } }))
   const at = settings['smtp.listen'][0] ?? { host: '127.0.0.1', port: 0 }
   let child: ChildProcess | undefined
   let end: Promise<NodeJS.Signals | number | null> = Promise.resolve(null)
@@ -97,7 +98,7 @@ function answers(at: { readonly host: string; readonly port: number }): Promise<
 }
 
 /** The settings as a file (JSON is YAML). */
-export function asFile(settings: Settings): object {
+export function asFile(settings: Settings): { readonly limits: object; readonly [name: string]: unknown } {
   const at = ({ host, port }: { host: string; port: number }) => `${host}:${port}`
   return {
     hostname: settings.hostname,
@@ -117,6 +118,7 @@ export function asFile(settings: Settings): object {
     notice: { from: settings['notice.from'] },
     monitor: { probes: 'false' },
     log: { level: 'warn' },
+    limits: { inlineContent: `${settings['limits.inlineContent'] / 1024}KiB` },
   }
 }
 

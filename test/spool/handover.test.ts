@@ -8,6 +8,7 @@ import { defaultSettings } from '../../src/ops/settings.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
 import { claimGroups, dropClaims, type Group, openClaimed } from '../../src/spool/claim.ts'
 import type { DueGroup } from '../../src/spool/due.ts'
+import { openIntake } from '../../src/spool/intake.ts'
 import type { SpoolParts } from '../../src/spool/parts.ts'
 import { settleGroup } from '../../src/spool/settle.ts'
 import { createSpool } from '../../src/spool/spool.ts'
@@ -57,7 +58,7 @@ async function accept(content: Buffer, ...addresses: string[]): Promise<string> 
 }
 
 const small = Buffer.from('Subject: x\r\n\r\nhello\r\n')
-const large = Buffer.concat([small, Buffer.alloc(200_000, 'lorem ipsum\r\n')])
+const large = Buffer.concat([small, Buffer.alloc(300_000, 'lorem ipsum\r\n')])
 
 for (const [size, content] of [
   ['small', small],
@@ -131,4 +132,32 @@ test('a message that could not be written leaves its places', async () => {
   await assert.rejects(accept(small, 'a@lab.example', 'b@shop.example'))
   assert.equal(courier.left, 2)
   assert.deepEqual(courier.begun, [])
+})
+
+test('messages being received hold only so much in memory together: what does not fit any more goes to a blob, and none of it is kept', async () => {
+  const memory = { left: 2 * small.length }
+  const courierOf = { wake: () => {}, berth: () => undefined }
+  const [first, second, third] = Array.from({ length: 3 }, () => openIntake(parts, courierOf, memory))
+  for (const intake of [first, second, third]) await intake?.write(small)
+  assert.equal(memory.left, 0)
+  await third?.abort()
+  const acceptance = {
+    envelope: {
+      ...({ reversePath: '', body: '7bit', smtpUtf8: false } as const),
+      recipients: [{ address: 'a@lab.example', notify: [], bcc: false }],
+    },
+    ...{ messageId: '<1@org.example>', headerFrom: '' },
+    client: { address: '127.0.0.1', name: 'test', authenticatedAs: null, tls: null },
+  }
+  await first?.write(small)
+  await first?.commit(acceptance)
+  await second?.commit(acceptance)
+  assert.equal(memory.left, 2 * small.length)
+  const kept = await parts.db.read<{ message: string; inline: number }>(
+    sql`SELECT message, blob IS NULL AS inline FROM content ORDER BY message`,
+  )
+  assert.deepEqual(kept, [
+    { message: first?.id, inline: 0 },
+    { message: second?.id, inline: 1 },
+  ])
 })

@@ -87,7 +87,13 @@ export async function startWorld(
         async () => `${at.mails.length} mails`,
       ),
     applyPolicy: async (text) => {
-      const applied = await policyStore({ db, clock: systemClock, methods, signer: await openSigner(pathOf(settings.keys)), settings }).apply(text, {
+      const applied = await policyStore({
+        db,
+        clock: systemClock,
+        methods,
+        signer: await openSigner(pathOf(settings.keys)),
+        settings,
+      }).apply(text, {
         by: 'test',
         comment: '',
       })
@@ -135,6 +141,8 @@ export async function startPeers(
   const at = async () => ({ host: '127.0.0.1', port: await freePort('127.0.0.1') })
   const portal = await at()
   const settings = defaultSettings({
+    // Mail of some size lies in blob files, so that these are tried as well.
+    'limits.inlineContent': 64 * 1024,
     hostname: 'gate.org.example',
     'organisation.name': 'Org',
     'organisation.domains': ['org.example'],

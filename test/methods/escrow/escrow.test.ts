@@ -280,7 +280,7 @@ async function has(command: string): Promise<boolean> {
 test('a message whose stored content was altered does not become a letter, and is told from one that cannot be read now', () =>
   withWorld(async (world) => {
     const address = 'max.maier@lab.example'
-    await world.accept(`${letterFor(address)}${'x'.repeat(70)}\r\n`.padEnd(100_000, 'y'), address)
+    await world.accept(`${letterFor(address)}${'x'.repeat(70)}\r\n`.padEnd(300_000, 'y'), address)
     const [{ blob }] = (await rows(world, 'content')) as [{ blob: string }]
     await appendFile(join(world.folder, 'blobs', blob.slice(0, 2), blob), '\0')
     const [answer] = (await world.seal()).values()
