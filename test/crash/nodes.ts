@@ -123,6 +123,9 @@ async function start(gateways: readonly GatewayProcess[]): Promise<void> {
 
 type Place = { readonly server: Postgres; readonly db: Db; readonly ledger: Ledger; readonly claim: number }
 
+/** A commit that the node has sent is still carried out by the server: it may claim something. */
+const lastCommit = 1000
+
 /** Whatever is claimed at that moment may come twice. */
 async function befall(fault: Fault, gateway: GatewayProcess, { server, db, ledger, claim }: Place): Promise<void> {
   await pause(500 + Math.random() * 1000)
@@ -130,13 +133,15 @@ async function befall(fault: Fault, gateway: GatewayProcess, { server, db, ledge
     case 'kill':
       gateway.kill()
       await gateway.ended()
+      await pause(lastCommit)
       await ledger.noteInFlight(db)
       await start([gateway])
       return
     case 'stop':
       gateway.signal('SIGSTOP')
+      await pause(lastCommit)
       await ledger.noteInFlight(db)
-      await pause(claim + 2000)
+      await pause(claim + 1000)
       gateway.signal('SIGCONT')
       return
     case 'database':

@@ -28,7 +28,7 @@ after(() => Promise.all([world.close(), signingWorld.close()]))
 async function letterlock(at: World, ...args: string[]): Promise<string> {
   const loader = join(packageRoot, 'node_modules', 'tsx', 'dist', 'loader.mjs')
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', loader, join(packageRoot, 'src', 'main.ts'), ...args], {
-    env: { ...process.env, LETTERLOCK_DATA: at.settings.data },
+    env: { ...process.env, LETTERLOCK_DATA: at.settings.data, LETTERLOCK_DATABASE: at.settings.database },
   })
   return stdout
 }

@@ -16,8 +16,8 @@ before(async () => {
   world = await startWorld({ 'lab.example': {}, 'town.example': { certificate: 'none' }, 'diy.example': { certificate: 'self-signed' } })
   folder = await mkdtemp(join(tmpdir(), 'letterlock-fall-backs-'))
   config = join(folder, 'letterlock.yaml')
-  const { hostname, data } = world.settings
-  await writeFile(config, JSON.stringify({ hostname, organisation: { domains: ['org.example'] }, data }))
+  const { hostname, data, database } = world.settings
+  await writeFile(config, JSON.stringify({ hostname, organisation: { domains: ['org.example'] }, data, database }))
 })
 after(async () => {
   await world.close()
