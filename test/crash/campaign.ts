@@ -76,7 +76,8 @@ const mostBehind = 300
 export async function runCampaign({ folder, next, connections, longest, progress }: CampaignOptions): Promise<CampaignReport> {
   const begun = performance.now()
   const peers = await startPeers(folder, domains(), { 'retry.schedule': [1000, 1000, 1000] })
-  const gateway = await prepareGateway(folder, peers.settings)
+  // So that a good part of the mail becomes blobs.
+  const gateway = await prepareGateway(folder, peers.settings, { limits: { inlineContent: '64KiB' } })
   const ledger = createLedger()
   const all = [peers.own, ...Object.values(peers.partners)]
   const collect = () => {
