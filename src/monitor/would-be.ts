@@ -1,7 +1,7 @@
 /** What we would do now with a plain message to a probed domain: the steps of the policy in force, walked on what was seen. Pure. */
 import type { Outcome } from '../mail/outcome.ts'
 import type { Step } from '../mail/plan.ts'
-import { attackSign } from '../methods/escrow/label.ts'
+import { demandFor } from '../methods/escrow/proof.ts'
 import { methods } from '../methods/index.ts'
 import { needOf } from '../methods/tls/tls.ts'
 import type { Settings } from '../ops/settings.ts'
@@ -43,7 +43,7 @@ export function wouldBe(steps: readonly Step[], known: Known): WouldBe {
 }
 
 /** Why a step cannot serve, and how long it would have been tried. */
-type Refused = { readonly kind: 'refused'; readonly reason: string; readonly after: string }
+type Refused = { readonly kind: 'refused'; readonly method: string; readonly reason: string; readonly after: string }
 type End = { readonly kind: 'end'; readonly would: WouldBe }
 
 function take({ method, options }: Step, earlier: readonly Refused[], known: Known): End | Refused | undefined {
@@ -59,8 +59,11 @@ function take({ method, options }: Step, earlier: readonly Refused[], known: Kno
       return takeOpportunistic(known, end)
     case 'escrow':
       // A code sent over a path that looks attacked proves nothing.
-      if (attackSign(earlier) === undefined) return end('would become a letter')
-      return known.settings['escrow.onDowngrade'] === 'hold' ? end('would be held for an administrator') : undefined
+      return demandFor(options, earlier, known.settings).kind === 'proof'
+        ? end('would become a letter')
+        : end('would be held for an administrator')
+    case 'hold':
+      return end('would be held until a person releases it')
     case bounce.method:
       return end('would be returned to its sender')
     default:
@@ -83,9 +86,9 @@ function takeTls(need: ChannelNeed, known: Known, end: Ending): End | Refused {
   if (tried.kind === 'enough') return end(`would go by tls, ${tried.assurance}`, { assurance: tried.assurance })
   const { outcome } = tried
   const { reason } = outcome
-  if (outcome.kind === 'unsuitable') return { kind: 'refused', reason, after: '' }
+  if (outcome.kind === 'unsuitable') return { kind: 'refused', method: 'tls', reason, after: '' }
   if (outcome.kind === 'deferred' && outcome.retry.then === 'unsuitable')
-    return { kind: 'refused', reason: outcome.retry.as ?? reason, after: `, after ${lasting(outcome)}` }
+    return { kind: 'refused', method: 'tls', reason: outcome.retry.as ?? reason, after: `, after ${lasting(outcome)}` }
   const text = outcome.kind === 'failed' ? 'would be returned to its sender' : 'would wait and be tried again'
   return {
     kind: 'end',

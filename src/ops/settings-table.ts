@@ -145,20 +145,21 @@ export const table = {
   ),
 
   'escrow.expires': now('30d', kind.duration, 'How long a letter can be read when its rule does not say; 1h to 365d.'),
-  'escrow.proof': {
-    ...now(
-      'code',
-      kind.oneOf('link', 'code', 'second-factor'),
-      'What a reader needs when the rule does not say. link is raised to code when the notice did not go over a verified channel; second-factor is not available in this version.',
-    ),
-    laterValues: ['second-factor'],
-  },
+  'escrow.proof': now(
+    'code',
+    kind.oneOf('link', 'code', 'second-factor'),
+    'What a reader needs when the rule does not say. link is raised to code when the notice did not go over a verified channel; second-factor: there are none in this version, so the message is held and its sender told.',
+  ),
   'escrow.onDowngrade': now(
     'second-factor',
     kind.oneOf('second-factor', 'hold'),
-    'What becomes of a message that should be a letter when a downgrade is suspected. second-factor is not available in this version: it goes back to its sender; hold: `queue release` tries TLS again, `queue bounce` returns it.',
+    'What becomes of a message that should be a letter when a downgrade is suspected, when the rule does not say. In this version either means that it is held and its sender told: `queue release` tries TLS again, `queue bounce` returns it.',
   ),
-  'escrow.onClearPath': later('code', kind.oneOf('code', 'second-factor'), 'What a letter needs when its notice travels in clear.'),
+  'escrow.onClearPath': now(
+    'code',
+    kind.oneOf('code', 'second-factor'),
+    'What a letter needs when its recipient’s mail path is not encrypted, when the rule does not say. second-factor: held, as with escrow.proof.',
+  ),
   'notice.from': now('letters@<first of organisation.domains, else hostname>', kind.mailbox, 'The address that notices come from.'),
   'notice.subject': now('neutral', kind.oneOf('neutral', 'original'), 'Whether a notice carries the message’s own subject.'),
   'notice.senderLink': {

@@ -1,8 +1,7 @@
 /** Tells what would become of a message: walks the steps of a plan over what is known of a recipient's side. Pure. */
 import type { Reason } from '../mail/outcome.ts'
 import type { Step } from '../mail/plan.ts'
-import { attackSign, labelFor } from '../methods/escrow/label.ts'
-import type { Settings } from '../ops/settings.ts'
+import { demandFor, type Proofs } from '../methods/escrow/proof.ts'
 import { bounce } from './policy.ts'
 
 /** What a channel would do for a step that sends: what is known of the recipient's hosts, or assumed of them. */
@@ -40,8 +39,6 @@ export type Foretold = {
   /** The steps that could not serve, in order. */
   readonly earlier: readonly Refused[]
 }
-
-export type Proofs = Pick<Settings, 'escrow.proof' | 'escrow.onDowngrade' | 'escrow.onClearPath'>
 
 export type Refused = { readonly method: string; readonly reason: Reason; readonly after: string }
 
@@ -84,20 +81,12 @@ function meet(
       if (!side[method]) return { reason: method === 'pgp' ? 'no-key' : 'no-certificate', after: '' }
       return served()
     case 'escrow': {
-      const proof = proofFor(options, earlier, proofs)
-      return served({ proof, held: proof === 'second-factor' || proof === 'hold' })
+      const demand = demandFor(options, earlier, proofs)
+      return served(demand.kind === 'person' ? { proof: demand.asked, held: true } : { proof: demand.proof })
     }
     case 'hold':
       return served({ held: true })
     default:
       return served()
   }
-}
-
-/** Why it fell back sets the proof (spec escrow): whoever strips TLS also reads the notice and the code. */
-function proofFor(options: Step['options'], earlier: readonly Refused[], proofs: Proofs): string {
-  const asked = String(options.proof ?? proofs['escrow.proof'])
-  if (attackSign(earlier) !== undefined) return String(options['on-downgrade'] ?? proofs['escrow.onDowngrade'])
-  const clearPath = String(options['on-clear-path'] ?? proofs['escrow.onClearPath'])
-  return labelFor(earlier) === 'clear-path' && clearPath === 'second-factor' ? clearPath : asked
 }

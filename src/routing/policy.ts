@@ -143,7 +143,6 @@ export const later = {
   condition: [],
   trait: [],
   step: ['hold'],
-  option: { escrow: ['on-downgrade', 'on-clear-path', 'reply'] },
-  // Methods know these values, but in this version they could only fall through or bounce.
-  value: ['escrow.proof.second-factor'],
+  option: { escrow: ['reply'] },
+  value: [],
 } as const satisfies { readonly [place: string]: readonly string[] | { readonly [method: string]: readonly string[] } }

@@ -168,7 +168,7 @@ test('where verified TLS was used lately its loss is taken for a downgrade', asy
   await db.write(sql`INSERT INTO posture (domain, verified_at, assurance, identity, host)
     VALUES (${'plain.example'}, ${at}, ${'verified'}, ${'webpki'}, ${'mx.plain.example'})`)
   const why = 'because downgrade-suspected, after 4 hours of trying'
-  assert.equal((await check('plain.example')).wouldBe, `would be returned to its sender ${why}`)
+  assert.equal((await check('plain.example')).wouldBe, `would be held for an administrator ${why}`)
   const holding = { ...peers.settings, 'escrow.onDowngrade': 'hold' as const }
   assert.equal((await check('plain.example', defaultPolicyText, holding)).wouldBe, `would be held for an administrator ${why}`)
   await db.write(sql`DELETE FROM posture`)

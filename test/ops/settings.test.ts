@@ -192,7 +192,7 @@ describe('mistakes', () => {
 
   test('what this version lacks is refused, its default accepted', () => {
     assert.deepEqual(bad('roles: [portal]\n'), ['FILE:1:1: roles is not available in this version; only its default (all) is accepted'])
-    assert.deepEqual(bad('escrow: { proof: second-factor }\n'), ['FILE:1:11: escrow.proof second-factor is not available in this version'])
+    assert.deepEqual(bad('notice: { senderLink: at-once }\n'), ['FILE:1:11: notice.senderLink at-once is not available in this version'])
     assert.equal(good('escrow: { proof: link }\n').settings['escrow.proof'], 'link')
     assert.equal(good('roles: all\nescrow: { proof: code }\nnotice: { senderLink: digest }\n').settings['escrow.proof'], 'code')
   })
@@ -203,6 +203,13 @@ describe('mistakes', () => {
     const [problem = ''] = bad('', { LETTERLOCK_DATABASE: 'postgres://user:hun/ter2@db/x' })
     assert.match(problem, /^LETTERLOCK_DATABASE: database is no address/)
     assert.doesNotMatch(problem, /ter2/)
+  })
+
+  test('a write waits for PostgreSQL for a shorter time than a claim holds', () => {
+    const address = { LETTERLOCK_DATABASE: 'postgres://user@db/x' }
+    assert.deepEqual(bad('limits: { claim: 20s }\n', address), ['limits.databasePatience must be at most half of limits.claim'])
+    assert.equal(good('limits: { claim: 20s, databasePatience: 10s }\n', address).settings['limits.claim'], 20_000)
+    assert.equal(good('limits: { claim: 20s }\n').settings['limits.claim'], 20_000)
   })
 
   test('a secret that cannot be read is not quoted', () => {

@@ -207,14 +207,7 @@ const mistakes: readonly (readonly [string, string, number, number, RegExp, RegE
     5,
     27,
     /option reply of escrow is not available in this version/,
-    /available: proof, expires/,
-  ],
-  [
-    'a proof that is not due',
-    rule('{ is: dsn }', '[{ escrow: { proof: second-factor } }]'),
-    5,
-    34,
-    /proof: second-factor of escrow is not available in this version/,
+    /available: proof, on-downgrade, on-clear-path, expires/,
   ],
   [
     'a letter that expires too soon',

@@ -4,17 +4,17 @@ import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { parseMailboxes } from '../../mail/address.ts'
 import { decodeWords, field, type Header, oneLine, parseHeader } from '../../mail/header.ts'
-import type { Reason } from '../../mail/outcome.ts'
 import { failpoint } from '../../ops/failpoint.ts'
 import { duration } from '../../ops/settings-kinds.ts'
 import { type Answer, type Attempt, type AttemptRecipient, contentFault, type MethodKind, type Parts } from '../method.ts'
 import { listAttachments } from './attachments.ts'
-import { type Proof, proofNamed, ruleProofs } from './binding.ts'
+import { type Proof, ruleProofs } from './binding.ts'
 import type { Meta } from './header.ts'
-import { attackSign, labelFor } from './label.ts'
+import { labelFor } from './label.ts'
 import { sealLetter } from './letter.ts'
 import { composeNotice } from './notice.ts'
 import { type LanguageName, languageNamed, languageNames, longDate } from './notice-text.ts'
+import { type Demand, demandFor, onClearPath, onDowngrade, type ProofOptions } from './proof.ts'
 
 const shortest = 60 * 60_000
 const longest = 365 * 24 * 60 * 60_000
@@ -28,8 +28,7 @@ const expires = z.union([z.string(), z.number().int()]).transform((value, contex
 })
 
 /** `expires` in milliseconds. What is not given here comes from the settings `escrow.*` and `notice.*`. */
-export type EscrowOptions = {
-  readonly proof?: (typeof ruleProofs)[number] | undefined
+export type EscrowOptions = ProofOptions & {
   readonly expires?: number | undefined
   readonly subject?: 'neutral' | 'original' | undefined
   readonly languages?: readonly LanguageName[] | undefined
@@ -37,6 +36,8 @@ export type EscrowOptions = {
 
 const options: z.ZodType<EscrowOptions> = z.strictObject({
   proof: z.enum(ruleProofs).optional(),
+  'on-downgrade': z.enum(onDowngrade).optional(),
+  'on-clear-path': z.enum(onClearPath).optional(),
   expires: expires.optional(),
   subject: z.enum(['neutral', 'original']).optional(),
   languages: z
@@ -53,15 +54,14 @@ export const escrow: MethodKind<EscrowOptions> = {
 
 /** One payload, one letter for each recipient: each reads, expires and is recalled alone. */
 async function sealForAll(parts: Parts, attempt: Attempt<EscrowOptions>): Promise<ReadonlyMap<string, Answer>> {
-  const proof = attempt.options.proof ?? proofNamed(parts.settings['escrow.proof'])
-  const refusal = refuse(attempt, proof, parts.settings)
-  if (refusal !== undefined) return new Map(attempt.recipients.map(({ id }) => [id, refusal]))
+  const demand = demandFor(attempt.options, attempt.earlier, parts.settings)
+  if (demand.kind === 'person') return new Map(attempt.recipients.map(({ id }) => [id, heldFor(attempt, demand)]))
   const opened = await readMeta(attempt)
   if ('outcome' in opened) return new Map(attempt.recipients.map(({ id }) => [id, opened]))
   const { header, meta } = opened
   const answers = new Map<string, Answer>()
   for (const recipient of attempt.recipients) {
-    answers.set(recipient.id, await sealForOne(parts, attempt, recipient, { proof, header, meta }))
+    answers.set(recipient.id, await sealForOne(parts, attempt, recipient, { proof: demand.proof, header, meta }))
     // A thousand letters take seconds: others get their turn in between.
     await setImmediate()
   }
@@ -79,37 +79,32 @@ async function readMeta({ content }: Attempt<EscrowOptions>): Promise<{ header: 
   }
 }
 
-/** What asks for a second factor is not done with less (spec "Proof"): it goes back to the sender with the reason. */
-function refuse({ earlier }: Attempt<EscrowOptions>, proof: Proof, settings: Parts['settings']): Answer | undefined {
-  const sign = attackSign(earlier)
-  if (sign !== undefined) {
-    const text = `the recipient's mail path looks attacked (${sign.reason}: ${sign.text}), so a code sent over it proves nothing`
-    if (settings['escrow.onDowngrade'] === 'hold') return heldFor(text, earlier.indexOf(sign))
-    return notAvailable('downgrade-suspected', `${text}; the second factor that such a letter needs is not available in this version`)
+/**
+ * What asks for more proof than there is, is not done with less (spec "Proof"): a person decides. Released, it is tried again from the step
+ * that saw why.
+ */
+function heldFor({ earlier }: Attempt<EscrowOptions>, { because, asked, backTo }: Extract<Demand, { kind: 'person' }>): Answer {
+  const seen = earlier[backTo]
+  const why = {
+    downgrade: `the recipient's mail path looks attacked (${seen?.reason}: ${seen?.text}), so a code sent over it proves nothing`,
+    'clear-path': `the recipient's mail path is not encrypted (${seen?.text}), and there the rule demands a second factor`,
+    rule: 'the rule demands a letter with a second factor',
+  }[because]
+  const missing = asked === 'hold' ? '' : '; second factors are not available in this version'
+  return {
+    outcome: {
+      kind: 'deferred',
+      reason: because === 'downgrade' ? 'downgrade-suspected' : 'not-available',
+      text: `${why}${missing}`,
+      next: 'it is held until an administrator releases it, to be tried again, or returns it',
+      evidence: { asked, because },
+      retry: { then: 'failed' },
+      // RFC 3463 §3.8: X.7.0, a security status that no other code tells.
+      status: '4.7.0',
+    },
+    hold: { backTo },
   }
-  if (proof === 'second-factor')
-    return notAvailable('not-available', 'the rule demands a letter with a second factor, which is not available in this version')
-  return undefined
 }
-
-/** A person decides: releasing it tries the step again that saw the sign. */
-const heldFor = (text: string, backTo: number): Answer => ({
-  outcome: {
-    kind: 'deferred',
-    reason: 'downgrade-suspected',
-    text,
-    next: 'it is held until an administrator releases it, to be tried again from there, or returns it',
-    evidence: {},
-    retry: { then: 'failed' },
-    status: '4.7.0',
-  },
-  hold: { backTo },
-})
-
-// RFC 3463 §3.8: X.7.0, a security status that no other code tells.
-const notAvailable = (reason: Reason, text: string): Answer => ({
-  outcome: { kind: 'failed', reason, text, evidence: {}, status: '5.7.0' },
-})
 
 async function sealForOne(
   parts: Parts,

@@ -142,22 +142,50 @@ test(
     }),
 )
 
-test('a second factor is not replaced by less: the message goes back with the reason', () =>
-  withWorld(async (world) => {
-    await world.accept(letterFor('max@lab.example'), 'max@lab.example')
-    const answer = (await world.seal({ proof: 'second-factor' })).get('max@lab.example')
-    assert.equal(answer?.outcome.kind, 'failed')
-    assert.match(answer?.outcome.text ?? '', /not available in this version/)
-    assert.deepEqual(await rows(world, 'letter'), [])
-  }))
+const clear = { method: 'tls', reason: 'starttls-not-supported', text: 'no TLS' }
+const noKey = { method: 'pgp', reason: 'no-key', text: 'no key' }
+/** Each way to ask for a second factor: options, settings, what came before, and where a release begins again. */
+const demands = [
+  ['by its rule', { proof: 'second-factor' }, {}, [noKey, clear], 0],
+  ['by the settings', {}, { 'escrow.proof': 'second-factor' }, [], 0],
+  ['by the rule for a path in clear', { 'on-clear-path': 'second-factor' }, {}, [noKey, clear], 1],
+  ['by the settings for a path in clear', {}, { 'escrow.onClearPath': 'second-factor' }, [clear], 0],
+  [
+    'by the settings for a path whose TLS is broken',
+    {},
+    { 'escrow.onClearPath': 'second-factor' },
+    [{ ...clear, reason: 'validation-failure' }],
+    0,
+  ],
+] as const
+
+for (const [how, options, settings, earlier, backTo] of demands)
+  test(`a second factor that is asked for ${how} is not replaced by less: the message is held`, () =>
+    withWorld(async (world) => {
+      await world.accept(letterFor('max@lab.example'), 'max@lab.example')
+      const answer = (await world.seal(options, earlier)).get('max@lab.example')
+      assert.deepEqual([answer?.outcome.kind, answer?.hold], ['deferred', { backTo }])
+      assert.match(answer?.outcome.text ?? '', /second factors are not available in this version/)
+      assert.deepEqual(await rows(world, 'letter'), [])
+    }, settings))
+
+test('what the rule says of a path in clear counts before the settings', () =>
+  withWorld(
+    async (world) => {
+      await world.accept(letterFor('max@lab.example'), 'max@lab.example')
+      const answer = (await world.seal({ 'on-clear-path': 'code' }, [clear])).get('max@lab.example')
+      assert.deepEqual([answer?.outcome.kind, answer?.proof], ['delivered', 'code'])
+    },
+    { 'escrow.onClearPath': 'second-factor' },
+  ))
 
 test('after a suspected downgrade a mailed code proves nothing, so no letter is made', () =>
   withWorld(async (world) => {
     for (const reason of ['downgrade-suspected', 'tlsa-invalid', 'sts-policy-invalid']) {
       await world.accept(letterFor('max@lab.example'), 'max@lab.example')
       const answer = (await world.seal({}, [{ method: 'tls', reason, text: 'TLS vanished' }])).get('max@lab.example')
-      assert.ok(answer?.outcome.kind === 'failed', reason)
-      assert.equal(answer.outcome.reason, 'downgrade-suspected')
+      assert.ok(answer?.outcome.kind === 'deferred', reason)
+      assert.deepEqual([answer.outcome.reason, answer.hold], ['downgrade-suspected', { backTo: 0 }])
       assert.match(answer.outcome.text, /not available in this version/)
     }
     assert.deepEqual(await rows(world, 'letter'), [])
