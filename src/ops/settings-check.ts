@@ -54,6 +54,9 @@ export function crossCheck(settings: Settings): readonly Problem[] {
   if (!settings.database.startsWith('sqlite:') && !URL.canParse(settings.database))
     refuse('database', 'is no address', 'write postgres://user:password@host:5432/database, and @ : / of a password as %40 %3A %2F')
   if (settings['limits.claim'] < 1000) refuse('limits.claim', 'must be at least 1s')
+  // A write that waited for longer than a claim holds would begin with a claim that is over: two nodes would deliver the same mail.
+  if (!settings.database.startsWith('sqlite:') && 2 * settings['limits.databasePatience'] > settings['limits.claim'])
+    refuse('limits.databasePatience', 'must be at most half of limits.claim')
   if (!settings.blobs.startsWith('file:')) refuse('blobs', 'names S3, which is not available in this version', 'use file:<folder>')
   if (!settings.keys.startsWith('file:')) refuse('keys', 'names a command, which is not available in this version', 'use file:<folder>')
   if (settings['escrow.expires'] < hour || settings['escrow.expires'] > 365 * 24 * hour)

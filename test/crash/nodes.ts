@@ -114,7 +114,11 @@ async function node(folder: string, settings: Settings, number: number, claim: n
   const host = `127.0.1.${10 + number}`
   const at = async () => ({ host, port: await freePort(host) })
   const own = { 'smtp.listen': [await at()], 'portal.listen': await at(), 'admin.listen': await at(), 'metrics.listen': await at() }
-  return prepareGateway(place, { ...settings, ...own, data: join(place, 'data') }, { limits: { claim: `${claim / 1000}s` } })
+  return prepareGateway(
+    place,
+    { ...settings, ...own, data: join(place, 'data') },
+    { limits: { claim: `${claim}ms`, databasePatience: `${claim / 2}ms` } },
+  )
 }
 
 async function start(gateways: readonly GatewayProcess[]): Promise<void> {

@@ -36,7 +36,7 @@ function asFile(settings: Settings): object {
     organisation: { name: 'Org', domains: ['org.example'] },
     data: settings.data,
     database: settings.database,
-    limits: { claim: '2s' },
+    limits: { claim: '2s', databasePatience: '1s' },
     smtp: { listen: settings['smtp.listen'].map(at) },
     delivery: { port: settings['delivery.port'], allowPrivateAddresses: true, routes: settings['delivery.routes'] },
     dns: { servers: settings['dns.servers'] },

@@ -12,7 +12,7 @@ describe('a PostgreSQL that goes away', { skip: withoutPostgres }, () => {
     server = await startPostgres()
     world = await startWorld(
       { 'lab.example': {} },
-      { database: await server.makeDatabase(), 'limits.databasePatience': 4000, 'limits.claim': 2000 },
+      { database: await server.makeDatabase(), 'limits.databasePatience': 4000, 'limits.claim': 8000 },
     )
   })
   after(async () => {
