@@ -10,21 +10,30 @@ export type Side = {
   readonly tls: (options: Step['options']) => Met
   /** An opportunistic step. */
   readonly opportunistic: () => Met
-  readonly pgp: boolean
-  readonly smime: boolean
+  /** Steps that encrypt, with these options: whether there is a key, and a host that takes the mail. */
+  readonly pgp: (options: Step['options']) => Met
+  readonly smime: (options: Step['options']) => Met
   /** Its sender encrypted the mail already. */
   readonly encrypted: boolean
 }
 
 export type Met =
-  | { readonly kind: 'served'; readonly assurance: string; readonly clear: boolean }
+  | { readonly kind: 'served'; readonly assurance: string | null; readonly clear: boolean }
   /** `after`: how long it would have been tried, as in `, after 4 hours of trying`; may be empty. */
   | { readonly kind: 'refused'; readonly reason: Reason; readonly after: string }
   | { readonly kind: 'waits' | 'failed'; readonly reason: Reason }
+  /** It cannot be told: `missing` is what would have to be known, in a few words. */
+  | { readonly kind: 'unknown'; readonly missing: string }
+
+/** What a step that encrypts meets, as far as keys go. */
+export const keyed = (method: 'pgp' | 'smime', known: boolean): Met =>
+  known
+    ? { kind: 'served', assurance: null, clear: false }
+    : { kind: 'refused', reason: method === 'pgp' ? 'no-key' : 'no-certificate', after: '' }
 
 /** Which step would serve, and how. */
 export type Foretold = {
-  /** A step of the ladder; `wait` when only time can tell; `hold` when a person must decide. */
+  /** A step of the ladder; `wait` when only time can tell; `hold` when a person must decide; `unknown` when it cannot be told. */
   readonly method: string
   readonly assurance: string | null
   /** The content would travel unencrypted. */
@@ -36,6 +45,8 @@ export type Foretold = {
   /** Why not the step before, or why it waits. */
   readonly reason: Reason | null
   readonly after: string
+  /** With `unknown`: what would have to be known. */
+  readonly missing: string | null
   /** The steps that could not serve, in order. */
   readonly earlier: readonly Refused[]
 }
@@ -57,29 +68,19 @@ export function foretell(steps: readonly Step[], side: Side, proofs: Proofs): Fo
 function end(method: string, earlier: readonly Refused[], more: Partial<Foretold> = {}): Foretold {
   const last = earlier.at(-1)
   const why = { reason: last?.reason ?? null, after: last?.after ?? '' }
-  return { method, assurance: null, clear: false, proof: null, held: false, ...why, earlier, ...more }
+  return { method, assurance: null, clear: false, proof: null, held: false, missing: null, ...why, earlier, ...more }
 }
 
-function meet(
-  { method, options }: Step,
-  earlier: readonly Refused[],
-  side: Side,
-  proofs: Proofs,
-): { readonly foretold: Foretold } | Omit<Refused, 'method'> {
+function meet({ method, options }: Step, earlier: readonly Refused[], side: Side, proofs: Proofs): Ended | Omit<Refused, 'method'> {
   const served = (more: Partial<Foretold> = {}) => ({ foretold: end(method, earlier, more) })
   switch (method) {
     case 'tls':
-    case 'opportunistic': {
-      const met = method === 'tls' ? side.tls(options) : side.opportunistic()
-      if (met.kind === 'refused') return met
-      if (met.kind === 'served') return served({ assurance: met.assurance, clear: met.clear })
-      return { foretold: end(met.kind === 'waits' ? 'wait' : bounce.method, earlier, { reason: met.reason, after: '' }) }
-    }
+      return answered(side.tls(options), earlier, served)
+    case 'opportunistic':
+      return answered(side.opportunistic(), earlier, served)
     case 'pgp':
     case 'smime':
-      if (side.encrypted) return { reason: 'already-encrypted', after: '' }
-      if (!side[method]) return { reason: method === 'pgp' ? 'no-key' : 'no-certificate', after: '' }
-      return served()
+      return side.encrypted ? { reason: 'already-encrypted', after: '' } : answered(side[method](options), earlier, served)
     case 'escrow': {
       const demand = demandFor(options, earlier, proofs)
       return served(demand.kind === 'person' ? { proof: demand.asked, held: true } : { proof: demand.proof })
@@ -88,5 +89,22 @@ function meet(
       return served({ held: true })
     default:
       return served()
+  }
+}
+
+type Ended = { readonly foretold: Foretold }
+
+function answered(met: Met, earlier: readonly Refused[], served: (more: Partial<Foretold>) => Ended): Ended | Omit<Refused, 'method'> {
+  switch (met.kind) {
+    case 'served':
+      return served({ assurance: met.assurance, clear: met.clear })
+    case 'refused':
+      return { reason: met.reason, after: met.after }
+    case 'waits':
+      return { foretold: end('wait', earlier, { reason: met.reason, after: '' }) }
+    case 'failed':
+      return { foretold: end(bounce.method, earlier, { reason: met.reason, after: '' }) }
+    case 'unknown':
+      return { foretold: end('unknown', earlier, { missing: met.missing }) }
   }
 }

@@ -4,7 +4,7 @@ import { needOf, tls } from '../methods/tls/tls.ts'
 import type { Settings } from '../ops/settings.ts'
 import type { Row } from '../transport/trouble.ts'
 import { verdict } from '../transport/verdict.ts'
-import type { Met, Side } from './foretell.ts'
+import { keyed, type Met, type Side } from './foretell.ts'
 import { type Given, type TlsWorld, tlsWorlds } from './policy.ts'
 
 export type WorldSettings = Pick<
@@ -21,9 +21,9 @@ export const allWorlds: readonly Given[] = tlsWorlds.flatMap((word) =>
 export const sideOf = ({ tls: word, pgp, smime }: Given, encrypted: boolean, settings: WorldSettings): Side => ({
   tls: (options) => meetTls(word, options, settings),
   opportunistic: () => meetOpportunistic(word, settings),
-  pgp,
+  pgp: () => keyed('pgp', pgp),
   // This version knows no certificates, whatever the world has.
-  smime: smime && false,
+  smime: () => keyed('smime', smime && false),
   encrypted,
 })
 
