@@ -196,7 +196,7 @@ export const table = {
     kind.size,
     'Larger messages are not encrypted with PGP: the ciphertext is held in memory while it is sent.',
   ),
-  'limits.deliveries': now('30', kind.count, 'Attempts at once; one destination gets three quarters of them at most.'),
+  'limits.deliveries': now('150', kind.count, 'Attempts at once; one destination gets three quarters of them at most.'),
   'limits.claim': now(
     '5m',
     kind.duration,

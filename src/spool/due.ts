@@ -32,7 +32,7 @@ const sharingNothing: Sharing = { nameOf: (domain) => domain, named: [] }
 /** Up to `limit` groups that are due at `now`, in the order in which they should be begun. */
 export async function dueGroups(db: Db, now: number, limit: number, wanted: Wanted): Promise<DueGroup[]> {
   const { underway = [], room = () => Number.POSITIVE_INFINITY, sharing = sharingNothing, codesOnly = false } = wanted
-  const oldest = await oldestDue(db, now, { most: lookAhead * limit + underway.length, codesOnly })
+  const oldest = await oldestDue(db, now, { most: Math.min(lookAhead * limit, mostLookedAt) + underway.length, codesOnly })
   const found = oldest.whole ? oldest.groups : [...oldest.groups, ...(await ofLanes(db, now, sharing.named))]
   const taken = new Set(underway.map(keyOf))
   const free = new Map(found.map((group) => [keyOf(group), group]))
@@ -44,6 +44,7 @@ const keyOf = ({ message, domain }: DueGroup) => `${message} ${domain}`
 
 /** Rows looked at for each place: some meet a domain that is full or belong to one message. */
 const lookAhead = 4
+const mostLookedAt = 200
 
 /**
  * A message that was under way at two crashes is not begun beside another such one (claim.ts): only the first of them is due, and none while

@@ -37,12 +37,14 @@ export type PoolParts = {
 }
 
 /** Kept at once, all hosts together: each costs us and its host a socket. */
-const mostKept = 100
+const mostKept = 400
 
 /** A pool; what it keeps is cut after `deadlines.idle` milliseconds, and not used again past `deadlines.reuse`. */
 export function createPool({ sources, deadlines, clock, perAddress }: PoolParts): Pool {
   const places = createPlaces(perAddress)
+  // In the order in which they were given back.
   const kept = new Map<Connection, { readonly key: string; readonly drop: () => void }>()
+  const byKey = new Map<string, Set<Connection>>()
   let closed = false
 
   const take: Pool['take'] = async (candidate, need, aim, signal) => {
@@ -80,9 +82,9 @@ export function createPool({ sources, deadlines, clock, perAddress }: PoolParts)
     aim: Aim,
     signal: AbortSignal,
   ): Session<N['kind']> | undefined => {
-    const keys = sourcesFor(candidate, sources).map((source) => keyOf(source, candidate))
-    for (const [connection, { key }] of kept) {
-      if (!keys.includes(key) || !isFresh(connection)) continue
+    const fitting = sourcesFor(candidate, sources).flatMap((source) => [...(byKey.get(keyOf(source, candidate)) ?? [])])
+    for (const connection of fitting) {
+      if (!isFresh(connection)) continue
       if (sessionOver(connection, candidate, need, aim) === undefined) continue
       forget(connection)
       const release = cutInTime(connection.wire.raw, signal, deadlines.whole)
@@ -94,14 +96,24 @@ export function createPool({ sources, deadlines, clock, perAddress }: PoolParts)
   const isFresh = (connection: Connection): boolean => isQuiet(connection) && Math.abs(clock() - connection.openedAt) < deadlines.reuse
 
   const forget = (connection: Connection): void => {
-    kept.get(connection)?.drop()
+    const known = kept.get(connection)
+    if (known === undefined) return
+    known.drop()
     kept.delete(connection)
+    const same = byKey.get(known.key)
+    same?.delete(connection)
+    if (same?.size === 0) byKey.delete(known.key)
   }
 
   const give: Pool['give'] = (connection, state) => {
     const { wire } = connection
     connection.release()
-    if (state !== 'good' || closed || kept.size >= mostKept || !isFresh(connection)) return sayGoodbye(wire, deadlines.quit, true)
+    if (state !== 'good' || closed || !isFresh(connection)) return sayGoodbye(wire, deadlines.quit, true)
+    const [oldest] = kept.keys()
+    if (kept.size >= mostKept && oldest !== undefined) {
+      forget(oldest)
+      sayGoodbye(oldest.wire, deadlines.quit, true)
+    }
     const end = () => {
       forget(connection)
       sayGoodbye(wire, deadlines.quit, true)
@@ -114,7 +126,9 @@ export function createPool({ sources, deadlines, clock, perAddress }: PoolParts)
       wire.stream.off('data', end).off('end', end).off('error', end).off('close', end)
     }
     const source = sources.length > 0 ? (wire.raw.localAddress ?? '') : ''
-    kept.set(connection, { key: keyOf(source, connection.candidate), drop })
+    const key = keyOf(source, connection.candidate)
+    kept.set(connection, { key, drop })
+    byKey.set(key, (byKey.get(key) ?? new Set()).add(connection))
     places.offer(connection.candidate.address)
   }
 
