@@ -28,10 +28,24 @@ export function privateKeyOf(secret: Buffer): KeyObject {
 /** The 32 public bytes of a private key; by JWK (RFC 8037 §2), which is 60 times faster here than DER. */
 export const publicHalf = (key: KeyObject): Buffer => Buffer.from(createPublicKey(key).export({ format: 'jwk' }).x ?? '', 'base64url')
 
+/** A recipient's 32 public bytes as node:crypto's key. The last few are remembered: the queue's key takes part in every message. */
+function publicKeyOf(publicKey: Buffer): KeyObject {
+  const x = publicKey.toString('base64url')
+  const known = recipients.get(x) ?? createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' })
+  recipients.delete(x)
+  recipients.set(x, known)
+  const [oldest] = recipients.keys()
+  if (recipients.size > mostRemembered && oldest !== undefined) recipients.delete(oldest)
+  return known
+}
+
+const recipients = new Map<string, KeyObject>()
+const mostRemembered = 16
+
 /** The secret shared with the holder of `publicKey`; undefined when that is no point to share with (RFC 7748 §6.1: all zeros). */
 export function agree(privateKey: KeyObject, publicKey: Buffer): Buffer | undefined {
   if (publicKey.length !== 32) throw new Error(`an X25519 public key has 32 bytes, not ${publicKey.length}`)
-  const theirs = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x: publicKey.toString('base64url') }, format: 'jwk' })
+  const theirs = publicKeyOf(publicKey)
   try {
     return diffieHellman({ privateKey, publicKey: theirs })
   } catch {
