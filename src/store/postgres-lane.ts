@@ -72,7 +72,14 @@ export function openLane(connect: () => Promise<Client>, patience: number): Lane
     await pause(retryPause)
   }
   const runAll = async () => {
-    while (waiting.length > 0) await run(waiting.splice(0, groupLimit))
+    while (waiting.length > 0) {
+      const jobs = waiting.splice(0, groupLimit)
+      // Not even begun: the times in it, such as the end of a claim, are no longer true. We may have been stopped for minutes.
+      const late = jobs.filter(({ until }) => until <= performance.now())
+      failAll(late, new PostgresError(new Error('a write waited for too long and was not begun')))
+      const timely = jobs.filter((job) => !late.includes(job))
+      if (timely.length > 0) await run(timely)
+    }
     running = undefined
   }
   return {

@@ -106,6 +106,16 @@ describe('PostgreSQL out of order', { skip: withoutPostgres }, () => {
     assert.deepEqual(await narrow.read(sql`SELECT 2 AS two`), [{ two: 2 }])
   })
 
+  it('does not begin a write that has waited for longer than its patience', async () => {
+    const hasty = await open({ patience: 500 })
+    const slow = hasty.write({ text: 'SELECT pg_sleep($1) IS NULL AS slept', values: [2.1] })
+    await pause(100)
+    await assert.rejects(add(1, hasty), /not begun/)
+    await slow
+    await add(2, hasty)
+    assert.deepEqual(await ids(), [2])
+  })
+
   it('takes a text with NUL, which PostgreSQL cannot keep, for one with a sign in its place', async () => {
     const [rows] = await db.write(sql`SELECT CAST(${'a\0b'} AS TEXT) AS text`)
     assert.deepEqual(rows, [{ text: 'a\ufffdb' }])
