@@ -26,6 +26,9 @@ export function newId(now: number = Date.now()): string {
   return base32(lastTime, 10) + base32(lastHigh, 8) + base32(lastLow, 8)
 }
 
+/** What every id made since `at` (milliseconds since 1970) sorts after. */
+export const idFloor = (at: number): string => base32(Math.max(0, at), 10)
+
 /** `KJ4F-7Q2M`: what people read to each other; opens nothing. */
 export function newReference(): string {
   const text = base32(random(5), 8).toUpperCase()

@@ -50,7 +50,7 @@ const recordedFacts = ({ reversePath, recipient, mail, size, client, headers, de
 
 /** Fields that hold what a person wrote: a rule may ask for them, but they are not kept. */
 const written = ['subject', 'thread-topic', 'keywords', 'comments', 'x-original-subject']
-const keptLength = 200
+export const keptLength = 200
 
 const recordedHeaders = (headers: NonNullable<PlanFacts['headers']>): NonNullable<PlanFacts['headers']> =>
   Object.fromEntries(
@@ -63,7 +63,7 @@ const present = <T extends object>(values: T): { [Name in keyof T]?: NonNullable
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [Name in keyof T]?: NonNullable<T[Name]> }
 
 /** A tag is one short word; longer text in brackets is a piece of the subject. */
-const isWord = (tag: string): boolean => /^[\p{L}\p{N}_-]{1,24}$/u.test(tag)
+export const isWord = (tag: string): boolean => /^[\p{L}\p{N}_-]{1,24}$/u.test(tag)
 
 /** The records of a recipient, first attempt first. A record of an older program may lack what was added since. */
 export async function readRecords(db: Db, recipientId: string): Promise<DecisionRecord[]> {

@@ -55,7 +55,7 @@ function meetTls(word: TlsWorld, options: object, settings: WorldSettings): Met 
   const broken = parsed.level === 'pinned' && (word === 'untrusted' || word === 'wrong-name' || word === 'expired')
   if (enough && !broken) return { kind: 'served', assurance: parsed.level === 'pinned' ? 'pinned' : (reached ?? 'none'), clear: false }
   const patience = need.kind === 'forced' ? need.patience : undefined
-  return met(verdict({ row: row ?? 'too-low', text: word, evidence: {} }, { ...circumstances(word, settings), need: 'forced', patience }))
+  return metOf(verdict({ row: row ?? 'too-low', text: word, evidence: {} }, { ...circumstances(word, settings), need: 'forced', patience }))
 }
 
 /** An offered STARTTLS that fails is retried, never skipped; a certificate is not looked at. */
@@ -63,7 +63,7 @@ function meetOpportunistic(word: TlsWorld, settings: WorldSettings): Met {
   const { reached, row = 'unreachable' } = worlds[word]
   if (reached !== undefined) return { kind: 'served', assurance: reached, clear: false }
   if (row === 'starttls-not-offered') return { kind: 'served', assurance: 'none', clear: true }
-  return met(verdict({ row, text: word, evidence: {} }, { ...circumstances(word, settings), need: 'clear', patience: undefined }))
+  return metOf(verdict({ row, text: word, evidence: {} }, { ...circumstances(word, settings), need: 'clear', patience: undefined }))
 }
 
 const circumstances = (word: TlsWorld, settings: WorldSettings) => ({
@@ -73,7 +73,8 @@ const circumstances = (word: TlsWorld, settings: WorldSettings) => ({
   enforced: settings['retry.tls.enforced'],
 })
 
-function met(outcome: Outcome): Met {
+/** What an outcome of the transport comes to once patience has ended. */
+export function metOf(outcome: Outcome): Met {
   switch (outcome.kind) {
     case 'delivered':
       return { kind: 'served', assurance: outcome.assurance, clear: false }

@@ -1,0 +1,62 @@
+/** Runs a simulation over the stored decisions: the same for the command and the API. */
+import type { Clock } from '../ops/clock.ts'
+import type { Db } from '../store/db.ts'
+import type { Policy } from './policy.ts'
+import { countDecisions, decisionsSince, readSurroundings } from './replay.ts'
+import { PolicyAltered } from './signature.ts'
+import { createSimulation, type Simulated, type SimulationSettings } from './simulate.ts'
+import type { PolicyStore } from './store.ts'
+
+export type SimulationAsked = {
+  /** Decisions first made since then, milliseconds since 1970. */
+  readonly since: number
+  /** Compare with the policy in force now, or with the one that decided each then. */
+  readonly against: 'now' | 'then'
+  /** Told after each page; `total` is an upper bound. */
+  readonly onProgress?: (done: number, total: number) => void
+  /** Rejects with its reason once it is aborted. */
+  readonly signal?: AbortSignal
+}
+
+/** Replay in short reads, beside a running server. Rejects when the database fails; PolicyAltered when the policy in force is not ours. */
+export async function runSimulation(
+  next: Policy,
+  parts: {
+    readonly db: Db
+    readonly clock: Clock
+    readonly policies: Pick<PolicyStore, 'at' | 'ensureDefault'>
+    readonly settings: SimulationSettings & { readonly 'tls.ratchet': number }
+  },
+  { since, against, onProgress, signal }: SimulationAsked,
+): Promise<Simulated> {
+  const { db, clock, policies, settings } = parts
+  const current = (await policies.ensureDefault()).policy
+  const around = await readSurroundings(db, clock(), settings['tls.ratchet'])
+  const revisions = new Map<number, Policy | undefined>([[current.revision, current]])
+  const then = (revision: number) => revisions.get(revision)
+  const before = against === 'now' ? () => current : then
+  const simulation = createSimulation({ next, before, then, around, settings })
+  const total = onProgress === undefined ? 0 : await countDecisions(db, since)
+  let done = 0
+  for await (const { rows, decisions } of decisionsSince(db, since)) {
+    signal?.throwIfAborted()
+    for (const decision of decisions) {
+      const { revision } = decision
+      if (!revisions.has(revision)) revisions.set(revision, await policyOf(policies, revision))
+      simulation.add(decision)
+    }
+    done += rows
+    onProgress?.(done, total)
+  }
+  return simulation.result()
+}
+
+/** Undefined when it is not there any more, or not ours. */
+async function policyOf(policies: Pick<PolicyStore, 'at'>, revision: number): Promise<Policy | undefined> {
+  try {
+    return (await policies.at(revision))?.policy
+  } catch (error) {
+    if (error instanceof PolicyAltered) return undefined
+    throw error
+  }
+}
