@@ -11,8 +11,8 @@ import { failpoint } from '../ops/failpoint.ts'
 import type { PlanFacts } from '../routing/facts.ts'
 import type { ClaimedRecipient, Group } from '../spool/claim.ts'
 import { nextAttempt } from '../spool/schedule.ts'
-import { type Settled, type Settlement, settleGroup } from '../spool/settle.ts'
-import type { Statement } from '../store/db.ts'
+import { settleGroup } from '../spool/settle.ts'
+import { mayPass } from '../store/passing.ts'
 import { alarmEntries, alarmsOf } from './alarms.ts'
 import type { DeliveryParts } from './deliver.ts'
 import { type FollowUps, followUps } from './follow-ups.ts'
@@ -42,17 +42,12 @@ export async function conclude(
 ): Promise<void> {
   const { message } = group
   const walked = message.kind === 'notice' || message.kind === 'code' ? ended.map(withoutQuotes) : ended
-  const { endings, ...follow } = await followed(parts, group, walked, about)
+  const { endings, ...follow } = await followed(parts, group, walked, about, signal)
   const alarms = alarmsOf(group.domain, endings)
 
   const writes = endings.flatMap(({ answer, outcome }) => (outcome.kind === 'delivered' ? (answer?.writes ?? []) : []))
-  const { finished } = await settleSurely(
-    parts,
-    group,
-    follow.settlements,
-    [...writes, ...follow.statements, ...alarmEntries(alarms, parts.clock())],
-    signal,
-  )
+  const more = [...writes, ...follow.statements, ...alarmEntries(alarms, parts.clock())]
+  const { finished } = await surely(parts, group, signal, () => settleGroup(parts.spoolParts, group, follow.settlements, more))
   if (writes.length > 0) failpoint('settle.letter')
   if (follow.statements.length > 0) failpoint('settle.bounce')
   for (const ending of endings) tell(parts, group, ending)
@@ -68,11 +63,17 @@ type Followed = FollowUps & { readonly endings: readonly Planned[] }
  * What follows from the endings. Where that cannot be worked out, a bug of ours, what was delivered is recorded all the same, or it would be
  * delivered again; all others wait: their senders must hear of them yet.
  */
-async function followed(parts: DeliveryParts, group: Group, endings: readonly Planned[], about: About): Promise<Followed> {
+async function followed(
+  parts: DeliveryParts,
+  group: Group,
+  endings: readonly Planned[],
+  about: About,
+  signal: AbortSignal,
+): Promise<Followed> {
   const settlementsOf = (some: readonly Planned[]) =>
     some.map((ending) => settlementOf(ending, about.decided?.get(ending.recipient.id), parts.clock()))
   try {
-    return { endings, ...(await followUps(parts, group, endings, settlementsOf(endings), about)) }
+    return { endings, ...(await surely(parts, group, signal, () => followUps(parts, group, endings, settlementsOf(endings), about))) }
   } catch (error) {
     parts.log.error({ err: error, message: group.message.id }, 'what follows from an attempt could not be written')
     const text = 'the gateway could not write what follows from the attempt, a fault of ours'
@@ -142,26 +143,20 @@ async function scrub({ spoolParts, log }: DeliveryParts): Promise<void> {
 }
 
 /** Milliseconds between two tries to record what was done. */
-const betweenSettles = 1000
+const betweenTries = 1000
 
-/** What was done must be recorded, or it is done again: while the disk is full or fails, the attempt keeps its claim and waits. */
-async function settleSurely(
-  parts: DeliveryParts,
-  group: Group,
-  settlements: readonly Settlement[],
-  statements: readonly Statement[],
-  signal: AbortSignal,
-): Promise<Settled> {
+/**
+ * What was done must be recorded, or it is done again: while the disk is full or fails, or the database is away, the attempt keeps its claim
+ * and waits.
+ */
+async function surely<T>({ log }: DeliveryParts, { message }: Group, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
-      return await settleGroup(parts.spoolParts, group, settlements, statements)
+      return await work()
     } catch (error) {
-      if (signal.aborted || !isDiskTrouble(error)) throw error
-      parts.log.error({ err: error, message: group.message.id }, 'the result of an attempt cannot be recorded; trying again in a second')
-      await pause(betweenSettles, undefined, { signal }).catch(() => undefined)
+      if (signal.aborted || !mayPass(error)) throw error
+      log.error({ err: error, message: message.id }, 'the result of an attempt cannot be recorded; trying again in a second')
+      await pause(betweenTries, undefined, { signal }).catch(() => undefined)
     }
   }
 }
-
-const isDiskTrouble = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && /^SQLITE_(?:FULL|IOERR|BUSY|READONLY|CANTOPEN)/.test(String(error.code))

@@ -18,8 +18,9 @@ import type { SpoolParts } from '../../src/spool/parts.ts'
 import { operate } from '../../src/spool/queue.ts'
 import { createSpool } from '../../src/spool/spool.ts'
 import { openBlobs } from '../../src/store/blobs-fs.ts'
-import { type Db, sql } from '../../src/store/db.ts'
+import { type Db, OutcomeUnknown, sql } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
+import { PostgresError } from '../../src/store/postgres-errors.ts'
 
 let folder: string
 let world: { now: number; parts: DeliveryParts; spoolParts: SpoolParts; answers: { [method: string]: Answering } }
@@ -141,23 +142,26 @@ test('a recipient whose step is slow does not hold up what was done for another 
   assert.equal((await stateOf('tls@lab.example')).state, 'delivered')
 })
 
-test('while the disk is full the result of an attempt is kept and recorded later: it is not delivered twice', async () => {
-  await accept([{ address: 'tls@lab.example' }])
-  let attempts = 0
-  world.answers.tls = (...asked) => {
-    attempts += 1
-    return all(delivered)(...asked)
-  }
-  const { db } = world.spoolParts
-  let full = 2
-  const failing: Db = {
-    ...db,
-    write: (...statements) =>
-      full-- > 0 ? Promise.reject(Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })) : db.write(...statements),
-  }
-  await deliver({ ...world.parts, spoolParts: { ...world.spoolParts, db: failing } })
-  assert.deepEqual([attempts, (await stateOf('tls@lab.example')).state], [1, 'delivered'])
-})
+const passing = [
+  ['the disk is full', Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })],
+  ['PostgreSQL is away', new PostgresError(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }))],
+  ['PostgreSQL has no room', new PostgresError(Object.assign(new Error('could not extend file'), { code: '53100' }))],
+  ['PostgreSQL does not say whether it wrote', new OutcomeUnknown('the connection broke')],
+] as const
+for (const [what, error] of passing)
+  test(`while ${what} the result of an attempt is kept and recorded later: it is not delivered twice`, async () => {
+    await accept([{ address: 'tls@lab.example' }])
+    let attempts = 0
+    world.answers.tls = (...asked) => {
+      attempts += 1
+      return all(delivered)(...asked)
+    }
+    const { db } = world.spoolParts
+    let failures = 1
+    const failing: Db = { ...db, write: (...statements) => (failures-- > 0 ? Promise.reject(error) : db.write(...statements)) }
+    await deliver({ ...world.parts, spoolParts: { ...world.spoolParts, db: failing } })
+    assert.deepEqual([attempts, (await stateOf('tls@lab.example')).state], [1, 'delivered'])
+  })
 
 test('a message in doubt is tried once more after half an hour, whatever was tried before, and never another way', async () => {
   await accept([{ address: 'tls-escrow@lab.example' }])
