@@ -4,16 +4,17 @@ import { methods } from '../methods/index.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { lint } from '../routing/lint.ts'
-import { parsePolicy } from '../routing/parse.ts'
 import type { Policy } from '../routing/policy.ts'
 import { describeProblem, type Problem } from '../routing/problem.ts'
 import { type Proved, prove } from '../routing/prove.ts'
 import { describeTests, junit } from '../routing/report.ts'
 import { schemaText } from '../routing/schema.ts'
-import { failures, readPolicyFile } from '../routing/store.ts'
+import { failures } from '../routing/store.ts'
 import { actor, type Common, command, later } from './command.ts'
 import { policiesOf, settingsOf, withDatabase } from './open.ts'
+import { policyOfText, readPolicy, refused } from './policy-file.ts'
 import { addPolicyHistory } from './policy-history.ts'
+import { addPolicySimulate } from './policy-simulate.ts'
 import { print, printJson } from './print.ts'
 
 /** Add the commands to the program. */
@@ -29,7 +30,8 @@ export function addPolicyCommands(program: Command): void {
     print(schemaText(methods).trimEnd()),
   )
   addPolicyHistory(policy)
-  for (const verb of ['preview', 'simulate']) later(policy, verb)
+  addPolicySimulate(policy)
+  later(policy, 'preview')
 }
 
 async function check(file: string, options: Common): Promise<void> {
@@ -73,20 +75,8 @@ type Examined = { readonly text: string; readonly policy: Policy; readonly prove
 /** The text of a file read and its tests run, or exit 65 with every mistake. */
 async function examined(file: string, options: Common): Promise<Examined> {
   const text = await readPolicy(file)
-  const read = parsePolicy(text, methods)
-  if (read.kind === 'errors') throw refused(file, read.problems, options.json, text)
-  return { text, policy: read.policy, proved: prove(read.policy, settingsOf(options), systemClock()) }
-}
-
-async function readPolicy(file: string): Promise<string> {
-  const read = await readPolicyFile(file)
-  if (read.kind === 'text') return read.text
-  throw new CommandError('badData', read.problems.map(({ text }) => text).join('\n'))
-}
-
-function refused(file: string, problems: readonly Problem[], json: boolean | undefined, source: string): CommandError {
-  if (json) printJson({ valid: false, problems })
-  return new CommandError('badData', problems.map((problem) => describeProblem(file, problem, source)).join('\n'))
+  const policy = policyOfText(file, text, options)
+  return { text, policy, proved: prove(policy, settingsOf(options), systemClock()) }
 }
 
 function warn(file: string, warnings: readonly Problem[], source: string): void {

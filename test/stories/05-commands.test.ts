@@ -126,7 +126,6 @@ test('--config and --json stand anywhere, before the noun and after the verb', a
 
 test('what comes later says so, noun or verb, and a typo is still a typo', async () => {
   for (const args of [
-    ['policy', 'simulate', 'x.yaml', '--since', '30d'],
     ['message', 'recall', 'x'],
     ['user', 'link', 'x'],
     ['keys', 'smime', 'import', 'x'],
