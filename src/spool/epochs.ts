@@ -105,7 +105,7 @@ async function askedAt({ db, clock }: SpoolParts): Promise<number> {
   return asked > clock() ? 0 : asked
 }
 
-/** For the write that queues a message: nothing is written when the key that wraps it was destroyed meanwhile. */
+/** For the write that queues a message or wraps one anew: nothing is written when the key that wraps it was destroyed meanwhile. */
 export const unlessDestroyed = (epoch: string): Statement => expecting(0, sql`SELECT epoch FROM epoch_destroyed WHERE epoch = ${epoch}`)
 
 type WrappedRow = { id: string; wrap: Buffer }
@@ -124,15 +124,18 @@ async function rewrap({ db, keyring }: SpoolParts, epoch: string, stopped: () =>
     const last = rows.at(-1)
     if (last === undefined) return left
     after = last.id
+    const into = new Set<string>()
     const statements = rows.flatMap(({ id, wrap }) => {
       const fileKey = keyring.unwrap(epoch, wrap)
       if (fileKey === undefined) return []
       const fresh = keyring.wrap(fileKey)
       fileKey.fill(0)
+      into.add(fresh.epoch)
       return [sql`UPDATE message SET epoch = ${fresh.epoch}, wrap = ${fresh.wrap} WHERE id = ${id} AND epoch = ${epoch}`]
     })
     left += rows.length - statements.length
-    if (statements.length > 0) await db.write(...statements)
+    // Another process may have destroyed our key while we slept: then the next tick begins a new one.
+    if (statements.length > 0) await db.write(...[...into].map(unlessDestroyed), ...statements)
     failpoint('start.rotate.rewrapped')
   }
 }

@@ -171,6 +171,31 @@ describe('the keys of the hours', () => {
     await Promise.all([awake.stop(), sleeping.stop()])
   })
 
+  test('a process that slept through its own end wraps nothing that waits by a destroyed key', async () => {
+    const id = await accept()
+    const keeper = await keepEpochs(parts, { alone: false, log })
+    const own = parts.keyring.currentEpoch()
+    time.now += hour
+    // The other process found the key of this one over while it slept, between its first look and its writes.
+    const rotated = new Promise<void>((resolve) => {
+      const { rotate } = parts.keyring
+      Object.assign(parts.keyring, {
+        rotate: async () => {
+          const next = await rotate()
+          await parts.db.write(sql`INSERT INTO epoch_destroyed (epoch, at) VALUES (${next}, ${time.now})`)
+          resolve()
+          return next
+        },
+      })
+    })
+    await assert.rejects(keeper.tick(), Unexpected)
+    await rotated
+    const [row] = await parts.db.read<{ epoch: string }>(sql`SELECT epoch FROM message WHERE id = ${id}`)
+    assert.equal(row?.epoch, own)
+    assert.equal(await kindOf(id), 'content')
+    await keeper.stop()
+  })
+
   test('a row whose wrap was altered keeps no key alive: it is told, and the rest is wrapped anew', async () => {
     const [altered, sound] = [await accept(), await accept()]
     await parts.db.write(sql`UPDATE message SET wrap = ${Buffer.alloc(64, 1)} WHERE id = ${altered}`)
