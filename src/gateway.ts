@@ -41,6 +41,7 @@ import { createUsers } from './submission/users.ts'
 import { createDestinations } from './transport/destinations.ts'
 import { signing } from './transport/signing.ts'
 import { createTransport } from './transport/transport.ts'
+import { startAdmin } from './web/api/server.ts'
 import { createPortal } from './web/portal/portal.ts'
 
 export type Gateway = {
@@ -166,10 +167,10 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const portal = createPortal({ settings, vault, clock, log })
   const portalAt = await listening('portal.listen', () => portal.listen())
   atEnd('portal', () => portal.close())
-  for (const key of ['admin.listen', 'metrics.listen'] as const) {
-    const health = await listening(key, () => startHealth(settings[key], ready))
-    atEnd(key, () => health.close())
-  }
+  const admin = await listening('admin.listen', () => startAdmin({ settings, db, clock, log, policies, signer: keyring }, ready))
+  atEnd('admin.listen', () => admin.close())
+  const health = await listening('metrics.listen', () => startHealth(settings['metrics.listen'], ready))
+  atEnd('metrics.listen', () => health.close())
 
   let certificate = await smtpCertificate(settings)
   const submission = createSubmission({

@@ -19,6 +19,7 @@ import { addPolicyCommands } from './policy.ts'
 import { print, printJson } from './print.ts'
 import { addQueueCommands } from './queue.ts'
 import { addRestoreCommand } from './restore.ts'
+import { addTokenCommands } from './token.ts'
 import { addUserCommands } from './users.ts'
 
 /** What the composition root hands in: servers are put together there. */
@@ -65,6 +66,7 @@ function buildProgram(servers: Servers): Command {
   addDomainCommands(program)
   addKeyCommands(program)
   addUserCommands(program)
+  addTokenCommands(program)
   addBackupCommand(program)
   addRestoreCommand(program)
   const settings = program.command('settings').description('how this installation is set up')
@@ -78,6 +80,6 @@ function buildProgram(servers: Servers): Command {
 }
 
 /** Named by the product, not there yet. */
-const laterNouns = ['setup', 'doctor', 'evidence', 'audit', 'report', 'token']
+const laterNouns = ['setup', 'doctor', 'evidence', 'audit', 'report']
 
 const version = (): string => (JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string }).version

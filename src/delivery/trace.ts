@@ -35,6 +35,8 @@ export type MessageFilter = {
   readonly method?: string
   readonly reason?: string
   readonly limit?: number
+  /** Only what comes after this one in the list. */
+  readonly after?: { readonly at: number; readonly id: string }
 }
 
 /** Ordinary messages, newest first; mail of our own (notices, codes, DSNs) is left out. `to` and `from`: an address or a domain. */
@@ -43,8 +45,9 @@ export async function listMessages(db: Db, filter: MessageFilter = {}): Promise<
   const from = filter.from?.toLowerCase() ?? ''
   const method = filter.method ?? ''
   const reason = filter.reason ?? ''
+  const after = filter.after ?? beginning
   const rows = await db.read<{ id: string }>(sql`
-    SELECT id FROM message WHERE kind = 'mail'
+    SELECT id FROM message WHERE kind = 'mail' AND (accepted_at < ${after.at} OR (accepted_at = ${after.at} AND id < ${after.id}))
       AND (${from} = '' OR LOWER(reverse_path) = ${from} OR LOWER(reverse_path) LIKE ${`%@${escapeLike(from)}`} ESCAPE '!' OR LOWER(header_from) = ${from})
       AND EXISTS (SELECT 1 FROM recipient WHERE recipient.message = message.id
         AND (${to} = '' OR LOWER(recipient.address) = ${to} OR recipient.domain = ${to})
@@ -56,6 +59,9 @@ export async function listMessages(db: Db, filter: MessageFilter = {}): Promise<
     rows.map(({ id }) => id),
   )
 }
+
+/** Before every row of a list that shows the newest first. */
+const beginning = { at: Number.MAX_SAFE_INTEGER, id: '' }
 
 /** The messages that MESSAGE names: one by our id, or all that carry the Message-ID (with or without angle brackets). */
 export async function findMessages(db: Db, name: string): Promise<MessageTrace[]> {
@@ -71,6 +77,7 @@ export async function findMessages(db: Db, name: string): Promise<MessageTrace[]
 export type LetterTrace = {
   readonly id: string
   readonly reference: string
+  readonly createdAt: number
   readonly to: string
   readonly from: string
   readonly state: string
@@ -81,11 +88,17 @@ export type LetterTrace = {
 }
 
 /** All letters, newest first. */
-export async function listLetters(db: Db): Promise<LetterTrace[]> {
-  const rows = await db.read<LetterRow>(sql`SELECT * FROM letter ORDER BY created_at DESC, id DESC LIMIT 1000`)
+export async function listLetters(
+  db: Db,
+  { after = beginning, limit = 1000 }: Pick<MessageFilter, 'after' | 'limit'> = {},
+): Promise<LetterTrace[]> {
+  const rows = await db.read<LetterRow>(sql`
+    SELECT * FROM letter WHERE created_at < ${after.at} OR (created_at = ${after.at} AND id < ${after.id})
+    ORDER BY created_at DESC, id DESC LIMIT ${limit}`)
   return rows.map((row) => ({
     id: row.id,
     reference: row.reference,
+    createdAt: row.created_at,
     to: row.address,
     from: row.sender_address,
     state: letterState(row.state),
@@ -199,6 +212,7 @@ type RecipientRow = {
 type LetterRow = {
   id: string
   reference: string
+  created_at: number
   address: string
   sender_address: string
   state: string

@@ -13,7 +13,7 @@ export type Health = { readonly port: number; readonly close: () => Promise<void
  * else 503 with the sentence it returns. Rejects when the address cannot be listened on.
  */
 export async function startHealth(at: Listen, ready: Ready): Promise<Health> {
-  const server = createServer((request, response) => void answer(request, response, ready))
+  const server = createServer((request, response) => void answerHealth(request, response, ready))
   // A probe is one short request; whoever sends it slowly or leaves it open is cut off.
   server.headersTimeout = 5000
   server.requestTimeout = 5000
@@ -37,7 +37,8 @@ export async function startHealth(at: Listen, ready: Ready): Promise<Health> {
   }
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, ready: Ready): Promise<void> {
+/** Answer one request: /livez, /readyz, or 404. */
+export async function answerHealth(request: IncomingMessage, response: ServerResponse, ready: Ready): Promise<void> {
   const path = (request.url ?? '/').split('?')[0]
   const known = path === '/livez' || path === '/readyz'
   const allowed = request.method === 'GET' || request.method === 'HEAD'

@@ -53,6 +53,12 @@ export type PolicyStore = {
   readonly history: () => Promise<readonly Applying[]>
   /** Check and put in force, for messages accepted from now on. `by`: who, as in the audit (`cli:root`). */
   readonly apply: (text: string, by: { readonly by: string; readonly comment: string }) => Promise<Applied>
+  /** The same, but only on top of `revision`: undefined, and nothing written, when another one is in force by now. */
+  readonly applyOnto: (
+    revision: number,
+    text: string,
+    by: { readonly by: string; readonly comment: string },
+  ) => Promise<Applied | undefined>
   /** Apply the default policy when there is no policy at all; the revision in force. */
   readonly ensureDefault: () => Promise<Revision>
   /** Whether any policy was ever applied. */
@@ -105,6 +111,14 @@ export function policyStore(parts: PolicyParts): PolicyStore {
       return rows.map((row) => ({ ...pick(row), ours: isSigned(signer, row, row.signature) }))
     },
     apply: (text, by) => apply(parts, { text, ...by }),
+    applyOnto: async (revision, text, by) => {
+      try {
+        return await apply(parts, { text, ...by, onto: revision })
+      } catch (error) {
+        if (error instanceof Outdated) return undefined
+        throw error
+      }
+    },
     ensureDefault: async () => {
       const comment = 'the default policy of a fresh installation'
       if ((await highest(db)) === 0) await apply(parts, { text: defaultPolicyText, by: 'system', comment, onlyAsFirst: true })
@@ -157,11 +171,15 @@ type Change = {
   readonly comment: string
   readonly also?: readonly Statement[]
   readonly onlyAsFirst?: boolean
+  readonly onto?: number
 }
+
+/** Never leaves this file: another revision is in force than the one that the change was made for. */
+class Outdated extends Error {}
 
 async function apply(
   { db, clock, methods, signer, settings }: PolicyParts,
-  { text, by, comment, also = [], onlyAsFirst = false }: Change,
+  { text, by, comment, also = [], onlyAsFirst = false, onto }: Change,
 ): Promise<Applied> {
   const read = parsePolicy(text, methods)
   if (read.kind === 'errors') return read
@@ -170,6 +188,7 @@ async function apply(
   const { fingerprint, rules } = read.policy
   for (;;) {
     const before = await inForce(db)
+    if (onto !== undefined && onto !== before?.revision) throw new Outdated()
     // One that is not ours never counts as the same: applying anew is how it is got rid of.
     if (before !== undefined && (onlyAsFirst || (before.text === text && isSigned(signer, before, before.signature)))) {
       if (also.length > 0) await db.write(...also)

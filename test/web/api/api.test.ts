@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { sql } from '../../../src/store/db.ts'
+import { createApi } from '../../../src/web/api/api.ts'
+import { clientOf, mayComeInClear } from '../../../src/web/api/client.ts'
+import { problems } from '../../../src/web/api/problem.ts'
+import { auditShape, messageShape, messagesShape } from '../../../src/web/api/shapes.ts'
+import { type ApiWorld, json, startApiWorld } from './world.ts'
+
+let world: ApiWorld
+let owner: string
+before(async () => {
+  world = await startApiWorld()
+  owner = await world.tokenOf('owner')
+})
+after(() => world.close())
+
+const policy = '/api/v1/policy'
+const yaml = { 'content-type': 'application/yaml', 'if-match': '*' }
+
+/** A message with one recipient, as delivery leaves it. */
+async function message(id: string, to: string, method: string, acceptedAt: number): Promise<void> {
+  await world.db.write(
+    sql`INSERT INTO message (id, kind, message_id, reverse_path, header_from, accepted_at, size, policy_revision, body, smtp_utf8, client, mac)
+      VALUES (${id}, 'mail', ${`<${id}@org.example>`}, 'ann@org.example', 'ann@org.example', ${acceptedAt}, 100, 1, '7bit', 0, '{}', ${Buffer.alloc(32)})`,
+    sql`INSERT INTO recipient (id, message, address, domain, notify, bcc, state, step, attempts, step_attempts, next_attempt_at, claimed_until, fence, method, delay_noticed)
+      VALUES (${`${id}-1`}, ${id}, ${to}, ${to.split('@')[1] ?? ''}, '', 0, 'delivered', 0, 1, 1, 0, 0, 0, ${method}, 0)`,
+  )
+}
+
+describe('the API', () => {
+  test('lists messages a page at a time, each once, by what is asked for', async () => {
+    // Three of one millisecond: the cursor must know the id, too.
+    for (const [index, at] of [1000, 2000, 2000, 2000, 3000].entries()) await message(`m${index}`, `p${index}@lab.example`, 'tls', at)
+    await message('m9', 'q@bank.example', 'pgp', 500)
+    const seen: string[] = []
+    for (let next: string | null = ''; next !== null; ) {
+      const reply = await world.ask(`/api/v1/messages?limit=2&to=lab.example${next === '' ? '' : `&cursor=${next}`}`, { token: owner })
+      const page = messagesShape.parse(reply.json())
+      assert.ok(page.messages.length <= 2)
+      seen.push(...page.messages.map(({ id }) => id))
+      next = page.next
+    }
+    assert.deepEqual(seen, ['m4', 'm3', 'm2', 'm1', 'm0'])
+    const ids = async (query: string) =>
+      messagesShape.parse((await world.ask(`/api/v1/messages?${query}`, { token: owner })).json()).messages.map(({ id }) => id)
+    assert.deepEqual([await ids('method=pgp'), await ids('from=nobody@org.example'), await ids('to=q@bank.example')], [['m9'], [], ['m9']])
+  })
+
+  test('finds a message by our id and by its Message-ID, and says when there is none', async () => {
+    for (const name of ['m1', '%3Cm1@org.example%3E', 'm1@org.example'])
+      assert.equal(messageShape.parse((await world.ask(`/api/v1/messages/${name}`, { token: owner })).json()).id, 'm1')
+    const none = await world.ask('/api/v1/messages/nothing/explain', { token: owner })
+    assert.deepEqual([none.status, none.json().code], [404, 'not-found'])
+  })
+
+  test('writes every look at what became of mail into the audit, before it answers', async () => {
+    const token = await world.tokenOf('helpdesk')
+    await world.ask('/api/v1/messages?to=p1@lab.example&limit=5', { token })
+    await world.ask('/api/v1/messages/m1', { token })
+    await world.ask('/api/v1/letters', { token })
+    const reply = await world.ask('/api/v1/audit?action=trail.looked', { token: owner })
+    const { entries } = auditShape.parse(reply.json())
+    const id = (await world.tokens.list()).find(({ role }) => role === 'helpdesk')?.id
+    const looks = entries.filter(({ actor }) => actor === `api:${id}`).map(({ object }) => object)
+    assert.deepEqual(looks.sort(), ['letters', 'messages/m1', 'messages?to=p1@lab.example'])
+    assert.equal(entries[0]?.object, 'audit?action=trail.looked')
+  })
+
+  test('holds on to no browser: no cookie, no CORS, nothing cached, nothing rendered', async () => {
+    for (const path of ['/api/openapi.json', '/api/v1/policy', '/api/v1/nothing', '/api']) {
+      const { headers } = await world.ask(path, { token: owner, headers: { origin: 'https://evil.example' } })
+      const names = [...headers.keys()]
+      assert.ok(!names.some((name) => name.startsWith('access-control') || name === 'set-cookie' || name === 'x-powered-by'), path)
+      assert.deepEqual([headers.get('cache-control'), headers.get('x-content-type-options')], ['no-store', 'nosniff'])
+      assert.match(headers.get('content-security-policy') ?? '', /default-src 'none'/)
+    }
+    const preflight = await world.ask(policy, {
+      method: 'OPTIONS',
+      headers: { origin: 'https://evil.example', 'access-control-request-method': 'PUT' },
+    })
+    assert.deepEqual([preflight.status, preflight.headers.get('allow')], [405, 'GET, HEAD, PUT'])
+  })
+
+  test('answers hostile addresses with 400 or 404 and goes on', async () => {
+    const paths = [
+      '/api/v1/messages/%',
+      '/api/v1/messages/%ff',
+      '/api/v1/messages/%00',
+      '/api/v1/messages?to=a&to=b',
+      '/api/v1/messages?tto=a',
+    ]
+    const more = ['limit=0', 'limit=501', 'limit=1e3', 'cursor=x', `cursor=${'A'.repeat(500)}`, 'method=pigeon', `to=${'a'.repeat(400)}`]
+    for (const path of [...paths, ...more.map((query) => `/api/v1/messages?${query}`)])
+      assert.equal((await world.ask(path, { token: owner })).status, 400, path)
+    for (const path of [
+      '/api/../etc/passwd',
+      '/api/v1//policy',
+      '/api/v1/policy/',
+      '/api/v1/__proto__',
+      '/api/constructor',
+      '/api/v1/messages/x/y/z',
+    ])
+      assert.ok([404, 401].includes((await world.ask(path)).status), path)
+    for (const name of ["'%20OR%201=1--", '..%2f..%2fetc', '%25%00'.slice(0, 3), 'x'.repeat(3000), '%F0%9F%92%A5'])
+      assert.equal((await world.ask(`/api/v1/messages/${name}`, { token: owner })).status, 404, name)
+  })
+
+  test('answers hostile bodies with 4xx and goes on', async () => {
+    const put = (headers: Record<string, string>, body: string | Buffer) =>
+      world.ask(policy, { method: 'PUT', token: owner, headers: { ...yaml, ...headers }, body })
+    const as = { 'content-type': 'application/json' }
+    assert.deepEqual(
+      [
+        (await put(as, '{')).status,
+        (await put(as, '"text"')).status,
+        (await put(as, '['.repeat(100_000))).status,
+        (await put(as, '{"text": 5}')).status,
+        (await put(as, '{"text": "version: 1", "__proto__": {"role": "owner"}}')).status,
+        (await put({}, Buffer.from([0xff, 0xfe, 0x31]))).status,
+        (await put({ 'content-type': 'text/plain' }, 'version: 1')).status,
+        (await put({ 'content-encoding': 'gzip' }, 'version: 1')).status,
+        (await put({ 'content-type': 'application/yaml; charset=utf-16' }, 'version: 1')).status,
+        (await put({}, 'a: &a [*a, *a]\n')).status,
+        (await put({}, `${'['.repeat(500)}\n`)).status,
+        (await world.ask('/api/v1/queue/retry', { method: 'POST', token: owner, ...json({ id: 'x', domain: 'y' }) })).status,
+      ],
+      [400, 400, 400, 400, 400, 400, 415, 415, 415, 422, 422, 400],
+    )
+  })
+
+  test('reads no more of a body than it may have, announced or not', async () => {
+    const head = `PUT ${policy} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${owner}\r\nContent-Type: application/yaml\r\nIf-Match: *\r\n`
+    assert.match(await world.raw(`${head}Content-Length: 5000000\r\n\r\n`), /^HTTP\/1\.1 413 /)
+    const chunk = `10000\r\n${'#'.repeat(0x10000)}\r\n`
+    assert.match(await world.raw(`${head}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(18)}`), /^HTTP\/1\.1 413 /)
+    const justFits = `version: 1\ndefault: { deliver: [tls] }\n#`.padEnd(1024 * 1024, '#')
+    assert.equal((await world.ask(policy, { method: 'PUT', token: owner, headers: yaml, body: justFits })).status, 200)
+  })
+
+  test('answers what is no HTTP, and whoever goes away in the middle, without harm', async () => {
+    assert.match(await world.raw('HELO there\r\n\r\n'), /^HTTP\/1\.1 400 /)
+    assert.match(await world.raw(`GET ${policy} HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(40_000)}\r\n\r\n`), /^HTTP\/1\.1 431 /)
+    const head = `PUT ${policy} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${owner}\r\nContent-Type: application/yaml\r\nIf-Match: *\r\nContent-Length: 100\r\n\r\n`
+    const { connect } = await import('node:net')
+    await new Promise<void>((resolve) => {
+      const socket = connect(world.port, '127.0.0.1', () => socket.write(`${head}version`, () => socket.destroy()))
+      socket.once('close', () => resolve())
+    })
+    assert.equal((await world.ask(policy, { token: owner })).status, 200)
+  })
+
+  test('cuts off whoever sends a request slowly', { skip: process.env.LONG_TESTS !== '1' }, async () => {
+    assert.match(await world.raw(`GET ${policy} HTTP/1.1\r\nHost: x\r\n`), /^HTTP\/1\.1 408 /)
+  })
+
+  test('answers HEAD as GET without its body, and health for anybody', async () => {
+    const head = await world.ask(policy, { method: 'HEAD', token: owner })
+    assert.deepEqual([head.status, head.text, Number(head.headers.get('content-length')) > 100], [200, '', true])
+    for (const path of ['/livez', '/readyz']) assert.equal((await world.ask(path)).status, 200)
+  })
+
+  test('lists its problems, and each answer names one of them', async () => {
+    const listed = (await world.ask('/api/problems')).json().problems as object
+    assert.deepEqual(Object.keys(listed), Object.keys(problems))
+    const reply = await world.ask('/api/v1/nothing', { token: owner })
+    assert.deepEqual(
+      [reply.json().type, reply.json().status, reply.headers.get('content-type')],
+      ['/api/problems#not-found', 404, 'application/problem+json'],
+    )
+  })
+
+  test('says what role is missing, to a token that is good', async () => {
+    const reply = await world.ask('/api/v1/audit', { token: await world.tokenOf('helpdesk') })
+    assert.deepEqual([reply.status, reply.json().code], [403, 'not-allowed'])
+    assert.match(String(reply.json().detail), /helpdesk.*audit\.read/)
+  })
+})
+
+describe('the way to the API', () => {
+  test('is this machine, or a trusted proxy; a token from elsewhere would have come in clear', () => {
+    for (const peer of ['127.0.0.1', '::1', '::ffff:127.0.0.1', '10.1.2.3']) assert.ok(mayComeInClear(peer, ['10.1.0.0/16']), peer)
+    for (const peer of ['10.2.0.1', '192.0.2.1', '2001:db8::1', undefined, 'x'])
+      assert.ok(!mayComeInClear(peer, ['10.1.0.0/16']), String(peer))
+  })
+
+  test('from elsewhere ends with 403 before the token is looked at', async () => {
+    const answers: number[] = []
+    const api = createApi({ ...world, log: { error: () => {}, warn: () => {} } as never })
+    const request = { url: policy, method: 'GET', headers: { authorization: `Bearer ${owner}` }, socket: { remoteAddress: '192.0.2.7' } }
+    const response = { headersSent: false, destroyed: false, writeHead: (status: number) => answers.push(status), end: () => {} }
+    await api(request as never, response as never)
+    assert.deepEqual(answers, [403])
+  })
+
+  test('names the client behind trusted proxies, and believes nobody else', () => {
+    const from = (remoteAddress: string, forwarded?: string) =>
+      clientOf({ socket: { remoteAddress }, headers: { ...(forwarded && { 'x-forwarded-for': forwarded }) } } as never, [
+        '127.0.0.1',
+        '10.0.0.0/8',
+      ])
+    assert.equal(from('127.0.0.1', '203.0.113.9, 198.51.100.4, 10.0.0.2'), '198.51.100.4')
+    assert.equal(from('192.0.2.1', '203.0.113.9'), '192.0.2.1')
+    assert.equal(from('127.0.0.1'), '127.0.0.1')
+    assert.equal(from('127.0.0.1', 'rubbish'), '127.0.0.1')
+  })
+})
