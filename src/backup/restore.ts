@@ -1,6 +1,6 @@
 /** Puts a backup back into an empty place: everything is checked before anything is in force, and no mail leaves by itself afterwards. */
 import { createWriteStream } from 'node:fs'
-import { cp, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { makeFolder, syncFolder } from '../ops/folder.ts'
@@ -52,10 +52,13 @@ export async function restoreBackup(plan: RestorePlan): Promise<RestoreDone> {
   }
 }
 
+/** A database and what a crash leaves beside it: SQLite would play a log of the former one into the restored one. */
+const ofSqlite = ['', '-wal', '-shm', '-journal']
+
 /** What lies where the backup is to go; empty when there is room. */
 export async function inTheWay(settings: Settings): Promise<string[]> {
   const places = [
-    ...(settings.database.startsWith('sqlite:') ? [pathOf(settings.database)] : []),
+    ...(settings.database.startsWith('sqlite:') ? ofSqlite.map((ending) => `${pathOf(settings.database)}${ending}`) : []),
     ...[pathOf(settings.keys), pathOf(settings.blobs), join(settings.data, 'tls')],
   ]
   const found = await Promise.all(places.map(async (path) => ((await holdsFiles(path)) ? [path] : [])))
@@ -95,11 +98,21 @@ async function putInPlace(scratch: string, settings: Settings, embedded: boolean
 }
 
 async function move(from: string, to: string): Promise<void> {
-  if ((await stat(from).catch(() => undefined)) === undefined) return
+  const what = await stat(from).catch(() => undefined)
+  if (what === undefined) return
   makeFolder(dirname(to))
   await syncTree(from)
-  // What is there is empty, or we would not be here.
-  if ((await stat(from)).isDirectory()) await rm(to, { recursive: true, force: true })
+  if (!what.isDirectory()) return moveInto(from, to)
+  // The folder itself stays: it may be a mounted one. What is in it are empty folders, or we would not be here.
+  makeFolder(to)
+  await chmod(to, 0o700)
+  for (const name of await readdir(from)) {
+    await rm(join(to, name), { recursive: true, force: true })
+    await moveInto(join(from, name), join(to, name))
+  }
+}
+
+async function moveInto(from: string, to: string): Promise<void> {
   await rename(from, to).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EXDEV') throw error // another disk
     await cp(from, to, { recursive: true })

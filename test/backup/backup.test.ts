@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { chainEntries, verifyChain } from '../../src/audit/audit.ts'
-import { restoreBackup } from '../../src/backup/restore.ts'
+import { inTheWay, restoreBackup } from '../../src/backup/restore.ts'
 import { type BackupPlan, makeBackup } from '../../src/backup/save.ts'
 import { openBackup } from '../../src/backup/seal.ts'
 import { blobPath, keepBlobs } from '../../src/backup/sources.ts'
@@ -73,12 +73,12 @@ describe('a backup', () => {
     inFolder(async (data) => {
       const settings = settingsAt(data)
       const parts = await open(settings)
-      const ids = [await accept(parts, 200_000), await accept(parts, 200_000)]
+      const ids = [await accept(parts, 400_000), await accept(parts, 400_000)]
       const blobs = await parts.db.read<{ message: string; blob: string }>(sql`SELECT message, blob FROM content ORDER BY message`)
       await rm(blobPath(settings, blobs[0]?.blob ?? ''))
       assert.deepEqual(await keepBlobs(settings, blobs, join(data, 'kept')), [ids[0]])
       await rm(blobPath(settings, blobs[1]?.blob ?? ''))
-      assert.ok((await stat(join(data, 'kept', blobs[1]?.blob ?? ''))).size > 200_000)
+      assert.ok((await stat(join(data, 'kept', blobs[1]?.blob ?? ''))).size > 400_000)
       await parts.db.close()
     }))
 
@@ -102,7 +102,7 @@ describe('a backup', () => {
   test('restored: everything that waited is held until released, sessions and codes are ended, and the audit chain goes on', () =>
     inFolder(async (data) => {
       const parts = await open(settingsAt(data))
-      const [small, large] = [await accept(parts, 10), await accept(parts, 200_000)]
+      const [small, large] = [await accept(parts, 10), await accept(parts, 400_000)]
       await parts.db.write(
         sql`INSERT INTO portal_session (id, sealed, letter, created_at, seen_at, ends_at) VALUES ('s', ${Buffer.alloc(1)}, 'l', 1, 1, 1)`,
         sql`INSERT INTO code (id, letter, address, code_mac, words, asked_at, long, spent) VALUES ('c', 'l', 'a', 'm', 'w', 1, 0, 0)`,
@@ -129,6 +129,34 @@ describe('a backup', () => {
       const { changed } = await operate(again.db, 'release', { kind: 'reason', reason: 'restored' }, by)
       assert.equal(changed.length, 2)
       assert.ok((await recipients(again.db)).every(({ state }) => state === 'waiting'))
+      await again.db.close()
+    }))
+
+  test('is not restored beside what a crashed SQLite left: its log would be played into the restored database', () =>
+    inFolder(async (data) => {
+      const settings = settingsAt(data)
+      assert.deepEqual(await inTheWay(settings), [])
+      for (const name of ['db-wal', 'db-shm', 'db-journal']) await writeFile(join(data, name), 'x')
+      assert.deepEqual(await inTheWay(settings), [join(data, 'db-wal'), join(data, 'db-shm'), join(data, 'db-journal')])
+    }))
+
+  test('is restored into folders that are there and cannot be replaced, as mounted ones are', () =>
+    inFolder(async (data) => {
+      const parts = await open(settingsAt(data))
+      const id = await accept(parts, 400_000)
+      const path = join(data, 'out.tar.age')
+      await makeBackup(plan(parts.settings, path, identity.publicKey))
+      await parts.db.close()
+      const settings = settingsAt(join(data, 'again'))
+      const before = new Map<string, number>()
+      for (const name of ['keys', 'blobs']) {
+        await mkdir(join(settings.data, name, 'lost+found'), { recursive: true })
+        before.set(name, (await stat(join(settings.data, name))).ino)
+      }
+      await restore(path, settings)
+      for (const [name, ino] of before) assert.equal((await stat(join(settings.data, name))).ino, ino)
+      const again = await open(settings)
+      assert.equal((await openClaimed(again, id)).kind, 'content')
       await again.db.close()
     }))
 
@@ -164,7 +192,7 @@ describe('a backup', () => {
         try {
           const database = await postgres.makeDatabase()
           const parts = await open(settingsAt(data, database))
-          const id = await accept(parts, 200_000)
+          const id = await accept(parts, 400_000)
           await accept(parts, 10)
           const path = join(data, 'out.tar.age')
           const { manifest } = await makeBackup(plan(parts.settings, path, identity.publicKey))
