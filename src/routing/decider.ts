@@ -1,4 +1,5 @@
 /** Plans stored decisions by one policy, each different case once, and says what their records cannot answer. Pure. */
+import { domainOf } from '../mail/address.ts'
 import type { Plan } from '../mail/plan.ts'
 import { leavesOf, policyHeaders, policyTags } from './asked.ts'
 import type { PlanFacts } from './facts.ts'
@@ -6,12 +7,12 @@ import { plan, undecided } from './plan.ts'
 import type { Detector, Policy } from './policy.ts'
 import { isWord, keptLength } from './record.ts'
 
-export type Decided = { readonly plan: Plan } | { readonly missing: readonly string[] }
+export type Decided = { readonly plan: Pick<Plan, 'rule' | 'steps'> } | { readonly missing: readonly string[] }
 
 /** Facts as recorded, and the policy they were recorded under; undefined: it cannot be read any more. */
 export type Decider = (facts: PlanFacts, under: Policy | undefined) => Decided
 
-const mostKept = 50_000
+const mostKept = 20_000
 
 /** Remembers what it has planned: much mail differs in nothing that a policy asks. */
 export function createDecider(policy: Policy): Decider {
@@ -33,7 +34,9 @@ export function createDecider(policy: Policy): Decider {
 function decide(policy: Policy, facts: PlanFacts, oddTags: readonly string[]): Decided {
   const missing = undecided(policy, facts)
   if (missing.length > 0) return { missing }
-  const decided = plan(policy, facts)
+  // Without its trace: thousands of them are kept.
+  const { rule, steps } = plan(policy, facts)
+  const decided = { rule, steps }
   // Longer text in brackets is a piece of the subject, and not kept: had it been there, would another rule have decided?
   const odd = oddTags.find(
     (tag) =>
@@ -46,22 +49,39 @@ function decide(policy: Policy, facts: PlanFacts, oddTags: readonly string[]): D
 function relevantTo(policy: Policy): (facts: PlanFacts, under: Policy | undefined) => PlanFacts {
   const leaves = policy.rules.flatMap(({ when }) => leavesOf(when))
   const asks = (...kinds: readonly string[]) => leaves.some(({ kind }) => kinds.includes(kind))
-  const [size, detect, client] = [asks('size'), asks('detect'), asks('client', 'authenticated-as')]
+  const [detect, client, senders] = [asks('detect'), asks('client', 'authenticated-as'), asks('from', 'header-from', 'is')]
   const headers = policyHeaders(policy)
   const changed = changedDetectors(policy)
+  // All sizes, and all times, between two bounds are alike.
+  const sizes = leaves.flatMap((leaf) => (leaf.kind === 'size' ? [leaf.over ?? -1, leaf.under ?? -1] : [])).sort((a, b) => a - b)
   const ends = policy.overrides.map(({ until }) => until)
-  // All times between two ends are alike.
-  const lastEnd = (at: number) => Math.max(0, ...ends.filter((until) => until <= at))
+  const shortRecipient = recipientOf(policy)
   return ({ reversePath, recipient, mail, ...facts }, under) => ({
-    reversePath,
-    recipient,
-    mail,
-    ...(size && facts.size !== undefined && { size: facts.size }),
+    ...(senders ? { reversePath, mail } : { reversePath: '', mail: { ...mail, headerFrom: '' } }),
+    recipient: shortRecipient(recipient),
+    ...(sizes.length > 0 && facts.size !== undefined && { size: within(sizes, facts.size) }),
     ...(client && facts.client !== undefined && { client: facts.client }),
-    ...(ends.length > 0 && facts.at !== undefined && { at: lastEnd(facts.at) }),
+    ...(ends.length > 0 && facts.at !== undefined && { at: Math.max(0, ...ends.filter((until) => until <= (facts.at ?? 0))) }),
     ...(headers.length > 0 && facts.headers !== undefined && { headers: whole(facts.headers, headers) }),
     ...(detect && facts.detected !== undefined && { detected: without(facts.detected, changed(under)) }),
   })
+}
+
+/** A policy that names no address of a recipient asks for domains alone. */
+function recipientOf({ rules, overrides }: Policy): (recipient: string) => string {
+  const asked = [
+    ...rules.flatMap(({ when }) => leavesOf(when)).flatMap((leaf) => (leaf.kind === 'to' ? [leaf.patterns] : [])),
+    ...overrides.map(({ to }) => to),
+  ]
+  return asked.some(({ lists }) => lists.some(({ address }) => address.size > 0))
+    ? (recipient) => recipient
+    : (recipient) => `@${domainOf(recipient)}`
+}
+
+/** The same answer to every bound: the bound itself, or between two of them. */
+function within(bounds: readonly number[], size: number): number {
+  const below = bounds.findLast((bound) => bound <= size) ?? -2
+  return below === size ? size : below + 0.5
 }
 
 /** A value that was cut when it was kept may have held more. */

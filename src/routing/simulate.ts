@@ -112,7 +112,7 @@ function compare(
   if ('missing' in asBefore) return asBefore
   const asNext = deciderOf(next)(facts, under)
   if ('missing' in asNext) return asNext
-  const asThen = under && deciderOf(under)(facts, under)
+  const asThen = under === policy ? asBefore : under && deciderOf(under)(facts, under)
   const planned = asThen && 'plan' in asThen ? asThen.plan.steps : []
   const side = seenSide(witnessOf(decision, planned, around, settings), settings)
   const pair = { before: foretell(asBefore.plan.steps, side, settings), next: foretell(asNext.plan.steps, side, settings) }
