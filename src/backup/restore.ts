@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { chmod, cp, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { CommandError } from '../ops/errors.ts'
 import { makeFolder, syncFolder } from '../ops/folder.ts'
 import { pathOf, type Settings } from '../ops/settings.ts'
 import { listEpochs } from '../seal/keyring.ts'
@@ -40,6 +41,7 @@ export async function restoreBackup(plan: RestorePlan): Promise<RestoreDone> {
   try {
     const manifest = await unpack(plan.archive, scratch)
     const embedded = manifest.database === 'sqlite'
+    refuseOtherEngine(embedded, settings)
     const epochs = listEpochs(join(scratch, 'keys'))
     const at = embedded ? { ...settings, database: `sqlite:${join(scratch, databaseName)}` } : settings
     const db = await openDatabase(at)
@@ -50,6 +52,14 @@ export async function restoreBackup(plan: RestorePlan): Promise<RestoreDone> {
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }
+}
+
+/** The address of a server would be taken for the name of a file, and a new empty file for the database that is missing. */
+function refuseOtherEngine(embedded: boolean, { database }: Settings): void {
+  if (embedded === database.startsWith('sqlite:')) return
+  const holds = embedded ? 'holds an SQLite database' : 'is one of a gateway on PostgreSQL and holds no database'
+  const named = embedded ? 'a server: set it to sqlite:PATH' : 'a file: set it to the server that holds the restored database'
+  throw new CommandError('settings', `the backup ${holds}, and the setting \`database\` names ${named}`)
 }
 
 /** A database and what a crash leaves beside it: SQLite would play a log of the former one into the restored one. */

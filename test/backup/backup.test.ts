@@ -140,6 +140,17 @@ describe('a backup', () => {
       assert.deepEqual(await inTheWay(settings), [join(data, 'db-wal'), join(data, 'db-shm'), join(data, 'db-journal')])
     }))
 
+  test('that holds its database is not restored where the settings name a server', () =>
+    inFolder(async (data) => {
+      const parts = await open(settingsAt(data))
+      const path = join(data, 'out.tar.age')
+      await makeBackup(plan(parts.settings, path, identity.publicKey))
+      await parts.db.close()
+      const settings = settingsAt(join(data, 'again'), 'postgres://ann:secret@127.0.0.1:1/mail')
+      await assert.rejects(restore(path, settings), /holds an SQLite database, and the setting `database` names a server/)
+      assert.deepEqual(await readdir(settings.data), [])
+    }))
+
   test('is restored into folders that are there and cannot be replaced, as mounted ones are', () =>
     inFolder(async (data) => {
       const parts = await open(settingsAt(data))
