@@ -8,18 +8,19 @@ import { actor, type Common, command } from './command.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
 
-type Choice = Common & { readonly domain?: string; readonly reason?: string; readonly dryRun?: boolean }
+type Choice = Common & { readonly domain?: string; readonly reason?: string; readonly comment?: string; readonly dryRun?: boolean }
 
 /** Add the commands to the program. */
 export function addQueueCommands(program: Command): void {
   const queue = program.command('queue').description('what waits, and what to do about it')
   command(queue, 'list', 'everything that waits or is held, next due first')
     .option('--domain <domain>', 'only this destination')
+    .option('--held', 'only what is held, with the rule and those who may release it')
     .action(list)
   command(queue, 'show <id>', 'one waiting recipient, or all of a message').action(show)
   add(queue, 'retry', 'try now instead of at the next time')
   add(queue, 'hold', 'keep from being tried until released')
-  add(queue, 'release', 'try held mail again')
+  add(queue, 'release', 'try held mail again, or let it go on where a rule held it')
   add(queue, 'bounce', 'return to the sender with a report')
 }
 
@@ -34,14 +35,18 @@ function add(queue: Command, action: QueueAction, description: string): void {
   command(queue, `${action} [id]`, `${description}; ID is a recipient's id as in \`queue list\`, or a message's`)
     .addOption(new Option('--domain <domain>', 'everything for this destination'))
     .addOption(new Option('--reason <code>', 'everything that waits or is held with this reason code'))
+    .option('--comment <text>', 'why, for the audit')
     .option('--dry-run', 'only say what would happen')
     .action((id: string | undefined, options: Choice) => act(action, id, options))
 }
 
-async function list(options: Common & { domain?: string }): Promise<void> {
+async function list(options: Common & { domain?: string; held?: boolean }): Promise<void> {
   await withDatabase(settingsOf(options), async (db) => {
-    const queue = (await listQueue(db)).filter(({ domain }) => options.domain === undefined || domain === options.domain.toLowerCase())
+    const queue = (await listQueue(db))
+      .filter(({ domain }) => options.domain === undefined || domain === options.domain.toLowerCase())
+      .filter(({ state }) => !options.held || state === 'held')
     if (options.json) return printJson({ queue })
+    if (options.held) return printHeld(queue)
     const rows = queue.map((one) => [
       one.id,
       one.kind,
@@ -54,6 +59,17 @@ async function list(options: Common & { domain?: string }): Promise<void> {
     ])
     print(table(['ID', 'KIND', 'TO', 'STATE', 'TRIED', 'NEXT', 'REASON', 'LAST ANSWER'], rows, 'Nothing waits.'))
   })
+}
+
+function printHeld(queue: readonly QueueTrace[]): void {
+  const rows = queue.map((one) => [
+    one.id,
+    plain(one.to),
+    one.reason ?? '-',
+    plain(one.rule ?? '-'),
+    one.approvers.map(plain).join(', ') || '-',
+  ])
+  print(table(['ID', 'TO', 'REASON', 'RULE', 'MAY RELEASE'], rows, 'Nothing is held.'))
 }
 
 async function show(id: string, options: Common): Promise<void> {
@@ -70,15 +86,18 @@ const describe = (one: QueueTrace): string =>
     `${one.id}  ${one.kind} to ${plain(one.to)}: ${one.state}`,
     `  tried ${one.attempts} times, next ${one.state === 'held' ? 'when released' : time(one.nextAttemptAt)}`,
     `  reason ${one.reason ?? '-'}: ${plain(one.lastReply ?? 'not tried yet')}`,
+    ...(one.rule === null
+      ? []
+      : [`  rule "${plain(one.rule)}"${one.approvers.length === 0 ? '' : `, may be released by ${one.approvers.map(plain).join(', ')}`}`]),
   ].join('\n')
 
 async function act(action: QueueAction, id: string | undefined, options: Choice): Promise<void> {
-  const { dryRun = false, json } = options
+  const { dryRun = false, comment, json } = options
   const choice = chosen(id, options)
   if (choice === undefined)
     throw new CommandError('usage', `say which: \`letterlock queue ${action} ID\`, \`--domain DOMAIN\` or \`--reason CODE\``)
   await withDatabase(settingsOf(options), async (db) => {
-    const result = await operate(db, action, choice, { actor: actor(), now: systemClock(), dryRun })
+    const result = await operate(db, action, choice, { actor: actor(), now: systemClock(), dryRun, comment })
     if (result.changed.length === 0 && result.left.length === 0)
       throw choice.kind === 'id' ? await notWaiting(db, choice.id) : new CommandError('badData', nothing(choice))
     if (json) return printJson(result)

@@ -21,7 +21,7 @@ export type Reported = {
 }
 
 export type Report = {
-  readonly kind: 'failed' | 'delayed' | 'delivered' | 'relayed'
+  readonly kind: 'failed' | 'delayed' | 'held' | 'delivered' | 'relayed'
   readonly message: {
     readonly id: string
     readonly reversePath: string
@@ -35,7 +35,7 @@ export type Report = {
   readonly choices?: readonly string[]
 }
 
-const actionClass = { failed: '5', delayed: '4', delivered: '2', relayed: '2' } as const
+const actionClass = { failed: '5', delayed: '4', held: '4', delivered: '2', relayed: '2' } as const
 
 /** The statements that queue a report to the sender over the organisation's route. */
 export async function reportToSender({ settings, clock, spool }: DeliveryParts, report: Report): Promise<readonly Statement[]> {

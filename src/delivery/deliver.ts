@@ -21,6 +21,7 @@ import type { Spool } from '../spool/spool.ts'
 import { sql, Unexpected } from '../store/db.ts'
 import { alike } from './alike.ts'
 import { conclude, postponed, unplanned, unread, unwalked } from './conclude.ts'
+import { CopyRefused, copiesOf, keptCopy, makeCopies } from './copies.ts'
 import { type Head, readHead } from './head.ts'
 import { type Planned, planned } from './settlement.ts'
 import { held, type Party, returnedByOperator, walk } from './walk.ts'
@@ -49,6 +50,8 @@ type Content = Opened & { kind: 'content' } & {
   readonly facts: MailFacts
   /** On what was decided just now, by recipient; empty where the plans were frozen before. */
   readonly decided: ReadonlyMap<string, PlanFacts>
+  /** The plan of each recipient: those of a party have the same steps, but each was decided on its own. */
+  readonly plans: ReadonlyMap<string, Plan>
 }
 
 /** Attempt a group and settle every recipient of it, with all that follows from it, in one transaction. */
@@ -93,8 +96,9 @@ async function prepare(parts: DeliveryParts, group: Group, signal: AbortSignal):
   const header = parseHeader(head.header)
   const facts = messageFacts(header, head.bodyStart)
   try {
-    const { parties, decided } = await planParties(parts, group, { header, facts, open: opened.open })
-    return { parties, content: { ...opened, head, header, facts, decided } }
+    const { parties, ...known } = await planParties(parts, group, { header, facts, open: opened.open })
+    await makeCopies(parts, group, copiesOf(group, known.plans), opened.open)
+    return { parties, content: { ...opened, head, header, facts, ...known } }
   } catch (error) {
     if (!(error instanceof PolicyAltered)) throw error
     await quarantine(parts, group, { text: error.message, vouched: true }, signal)
@@ -107,7 +111,8 @@ async function postpone(parts: DeliveryParts, group: Group, error: unknown, sign
   if (error instanceof Unexpected || signal.aborted) throw error
   const { message } = group
   parts.log.error({ err: error, message: message.id, domain: group.domain }, 'a message could not be opened and planned; it waits')
-  const text = `the gateway could not open and plan the message (${shortly(error)}), a fault of ours`
+  const text =
+    error instanceof CopyRefused ? error.message : `the gateway could not open and plan the message (${shortly(error)}), a fault of ours`
   const endings = group.recipients.map((recipient) => postponed(parts, group, recipient, text))
   await conclude(parts, group, endings, unread(group), signal)
 }
@@ -154,7 +159,7 @@ async function planParties(
   parts: DeliveryParts,
   { message, recipients }: Group,
   { header, facts: mail, open }: Pick<Content, 'header' | 'facts' | 'open'>,
-): Promise<Pick<Content, 'decided'> & { readonly parties: Party[] }> {
+): Promise<Pick<Content, 'decided' | 'plans'> & { readonly parties: Party[] }> {
   const { id, reversePath, size, client, acceptedAt: at, policyRevision } = message
   const decided = new Map<string, PlanFacts>()
   const planOf = async (recipient: ClaimedRecipient) => {
@@ -166,7 +171,7 @@ async function planParties(
     return plan
   }
   const planned = await Promise.all(recipients.map(async (recipient) => ({ recipient, plan: await planOf(recipient) })))
-  return { decided, parties: partiesOf(planned) }
+  return { decided, plans: new Map(planned.map(({ recipient, plan }) => [recipient.id, plan])), parties: partiesOf(planned) }
 }
 
 function partiesOf(planned: readonly { readonly recipient: ClaimedRecipient; readonly plan: Plan }[]): Party[] {
@@ -212,7 +217,7 @@ function walkParty(
 ): Promise<Planned[]> {
   const { settings, clock, log } = parts
   const { message, domain } = group
-  const { head, open, whole, fileKey, payloadSha256 } = content
+  const { head, open, whole, fileKey, payloadSha256, plans } = content
   const schedule = message.kind === 'code' ? settings['retry.code'] : settings['retry.schedule']
   return walk(party, {
     attempt: async (step, context) => {
@@ -237,7 +242,11 @@ function walkParty(
     jitter: Math.random,
     timing: { schedule, lifetime },
     acceptedAt: message.acceptedAt,
-  }).then((endings) => endings.map((ending) => planned(ending, party.plan)))
+  }).then((endings) =>
+    endings
+      .map((ending) => (message.kind === 'copy' ? keptCopy(ending, log) : ending))
+      .map((ending) => planned(ending, plans.get(ending.recipient.id) ?? party.plan)),
+  )
 }
 
 const bare = ({ id, address, orcpt, notify, bcc, insist }: Attempt<unknown>['recipients'][number] | ClaimedRecipient) => ({

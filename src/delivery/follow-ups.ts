@@ -1,7 +1,7 @@
 /** What a settlement sets off: DSNs to the sender, and the next state of the letter whose notice or code this was. */
 import type { Readable } from 'node:stream'
 import type { Header } from '../mail/header.ts'
-import type { Evidence } from '../mail/outcome.ts'
+import { type Evidence, sentence } from '../mail/outcome.ts'
 import { offerToSender } from '../methods/escrow/offer.ts'
 import { codeSettled, noticeSettled } from '../methods/escrow/settled.ts'
 import type { Group } from '../spool/claim.ts'
@@ -11,6 +11,7 @@ import { type Statement, sql } from '../store/db.ts'
 import { type Reported, reportToSender } from './bounce.ts'
 import type { About } from './conclude.ts'
 import type { DeliveryParts } from './deliver.ts'
+import { requestStatements } from './requests.ts'
 import type { Planned } from './settlement.ts'
 import { type Ending, isDamage } from './walk.ts'
 
@@ -32,17 +33,23 @@ export async function followUps(
       outcome.kind === 'delivered' && answer?.state === undefined && recipient.notify.includes('SUCCESS') && !passedOn(outcome.evidence),
   )
   const late = endings.filter((ending) => isLate(parts, group, ending))
+  const told = endings.filter((ending) => isNewlyHeld(ending))
   const letters = await letterStatements(parts, group, endings, { late, open })
   const reports = await Promise.all([
     report(parts, group, 'failed', failed, header),
     report(parts, group, 'relayed', succeeded, header),
     report(parts, group, 'delayed', late, header),
+    report(parts, group, 'held', told, header),
+    requestStatements(parts, group, endings, header),
   ])
-  const noticed = new Set(late.map(({ recipient }) => recipient.id))
+  const idsOf = (some: readonly Planned[]) => new Set(some.map(({ recipient }) => recipient.id))
+  const [noticed, heard] = [idsOf(late), idsOf(told)]
   return {
-    settlements: settlements.map((settlement) =>
-      noticed.has(settlement.recipient.id) ? { ...settlement, delayNoticed: true } : settlement,
-    ),
+    settlements: settlements.map((settlement) => ({
+      ...settlement,
+      ...(noticed.has(settlement.recipient.id) && { delayNoticed: true }),
+      ...(settlement.frozen && heard.has(settlement.recipient.id) && { frozen: { ...settlement.frozen, toldHeld: true } }),
+    })),
     statements: [...letters, ...reports.flat()],
   }
 }
@@ -53,16 +60,21 @@ const passedOn = ({ dsn }: Evidence): boolean => dsn === true
 /** RFC 3461 §4.1: without NOTIFY, failures and delays are told. */
 const wants = (notify: readonly string[], what: 'FAILURE' | 'DELAY'): boolean => notify.length === 0 || notify.includes(what)
 
-const isLate = ({ settings, clock }: DeliveryParts, { message }: Group, { outcome, recipient }: Ending): boolean =>
+const isLate = ({ settings, clock }: DeliveryParts, { message }: Group, { outcome, recipient, answer }: Ending): boolean =>
   outcome.kind === 'deferred' &&
+  answer?.hold === undefined &&
   !recipient.delayNoticed &&
   wants(recipient.notify, 'DELAY') &&
   clock() - message.acceptedAt >= settings['retry.delayNotice']
 
+/** Held until a person decides: told once, however often it is released and held again. RFC 3461 §4.1: not to those who want no report at all. */
+const isNewlyHeld = ({ outcome, answer, recipient }: Ending): boolean =>
+  outcome.kind === 'deferred' && answer?.hold !== undefined && recipient.frozen?.toldHeld !== true && !recipient.notify.includes('NEVER')
+
 async function report(
   parts: DeliveryParts,
   group: Group,
-  kind: 'failed' | 'relayed' | 'delayed',
+  kind: 'failed' | 'relayed' | 'delayed' | 'held',
   endings: readonly Planned[],
   header: Header,
 ): Promise<readonly Statement[]> {
@@ -82,16 +94,17 @@ async function report(
 const reported = (
   { settings }: DeliveryParts,
   { message }: Group,
-  { recipient, outcome, method, waits, stepSince }: Planned,
+  { recipient, outcome, method, waits, stepSince = 0, answer }: Planned,
 ): Reported => ({
   address: recipient.address,
   ...(recipient.orcpt !== undefined && { orcpt: recipient.orcpt }),
   status: outcome.kind === 'delivered' ? '2.0.0' : outcome.kind === 'failed' ? outcome.status : (outcome.status ?? '4.4.7'),
-  text: outcome.kind === 'delivered' ? `${outcome.text} (method ${method})` : outcome.text,
+  text: outcome.kind === 'delivered' ? `${outcome.text} (method ${method})` : answer?.hold === undefined ? outcome.text : sentence(outcome),
   evidence: outcome.evidence,
-  ...(outcome.kind === 'deferred' && {
-    until: endOf({ retry: outcome.retry, waits, stepSince, acceptedAt: message.acceptedAt, lifetime: settings['retry.lifetime'] }),
-  }),
+  ...(outcome.kind === 'deferred' &&
+    answer?.hold === undefined && {
+      until: endOf({ retry: outcome.retry, waits, stepSince, acceptedAt: message.acceptedAt, lifetime: settings['retry.lifetime'] }),
+    }),
 })
 
 async function letterStatements(

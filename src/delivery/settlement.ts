@@ -15,7 +15,12 @@ export type Planned = Ending & { readonly plan: Plan; readonly frozen: Frozen | 
 export const planned = (ending: Ending, plan: Plan): Planned => ({
   ...ending,
   plan,
-  frozen: { plan, earlier: ending.earlier, waits: ending.waits },
+  frozen: {
+    plan,
+    earlier: ending.resume?.earlier ?? ending.earlier,
+    waits: ending.waits,
+    ...(ending.recipient.frozen?.toldHeld && { toldHeld: true }),
+  },
 })
 
 /** The settlement of one recipient. `facts`: those its plan was just made on; they are kept with the decision. */
@@ -27,7 +32,7 @@ export function settlementOf(ending: Planned, facts: PlanFacts | undefined, now:
     recipient,
     state,
     frozen: ending.frozen,
-    step: ending.step,
+    step: ending.resume?.step ?? ending.step,
     stepSince: ending.stepSince,
     stepAttempts: ending.stepAttempts,
     nextAttemptAt: ending.nextAttemptAt ?? now,

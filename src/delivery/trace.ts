@@ -120,21 +120,32 @@ export type QueueTrace = {
   readonly nextAttemptAt: number
   readonly lastReply: string | null
   readonly reason: string | null
+  /** The rule that decided, and who may release what it holds; null before there is a plan. */
+  readonly rule: string | null
+  readonly approvers: readonly string[]
 }
 
 /** Everything that waits or is held, mail of our own included, the next due first. */
 export async function listQueue(db: Db): Promise<QueueTrace[]> {
   const rows = await db.read<QueueRow>(sql`
     SELECT recipient.id, recipient.message, message.kind, recipient.address, recipient.domain, recipient.state, recipient.attempts,
-      recipient.next_attempt_at, recipient.last_reply, recipient.reason
+      recipient.next_attempt_at, recipient.last_reply, recipient.reason, recipient.plan
     FROM recipient JOIN message ON message.id = recipient.message
     WHERE recipient.state IN ('waiting', 'held') ORDER BY recipient.next_attempt_at LIMIT 10000`)
-  return rows.map(({ address, next_attempt_at, last_reply, ...row }) => ({
+  return rows.map(({ address, next_attempt_at, last_reply, plan, ...row }) => ({
     ...row,
+    ...heldBy(plan, row.reason),
     to: address,
     nextAttemptAt: next_attempt_at,
     lastReply: last_reply,
   }))
+}
+
+function heldBy(text: string | null, reason: string | null): Pick<QueueTrace, 'rule' | 'approvers'> {
+  const frozen = text === null ? undefined : readFrozen(text)
+  const evidence = reason === 'held-by-rule' ? frozen?.earlier.at(-1)?.evidence : undefined
+  const approvers = Array.isArray(evidence?.approvers) ? evidence.approvers.map(String) : []
+  return { rule: frozen?.plan.rule.name ?? null, approvers }
 }
 
 /** The decision records of a recipient, oldest first, as stored. */
@@ -232,4 +243,5 @@ type QueueRow = {
   next_attempt_at: number
   last_reply: string | null
   reason: string | null
+  plan: string | null
 }

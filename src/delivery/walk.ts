@@ -17,9 +17,12 @@ export type Ending = {
   readonly outcome: Exclude<Outcome, { kind: 'unsuitable' }>
   readonly answer: Answer | undefined
   readonly earlier: readonly StepResult[]
-  readonly stepSince: number
+  /** Undefined: the step begins with its next attempt. */
+  readonly stepSince: number | undefined
   readonly stepAttempts: number
   readonly waits: Waits
+  /** Where the walk goes on once held mail is released; absent: at `step`. */
+  readonly resume?: { readonly step: number; readonly earlier: readonly StepResult[] }
   /** Set when deferred. */
   readonly nextAttemptAt: number | undefined
 }
@@ -44,7 +47,7 @@ export async function walk(party: Party, parts: WalkParts): Promise<Ending[]> {
     const next: Walker[] = []
     for (const [came, answer] of await attemptStep(step, walkers, parts)) {
       const walker = waited(came, answer.outcome, parts.now())
-      const verdict = judge(walker, answer.outcome, parts)
+      const verdict = judge(walker, answer, parts)
       if (verdict.kind === 'onward') next.push(passOn(walker, step, verdict.outcome, parts.now()))
       else
         endings.push({
@@ -98,12 +101,13 @@ type Verdict =
   | { readonly kind: 'ended'; readonly outcome: Exclude<Outcome, { kind: 'unsuitable' }>; readonly at: number | undefined }
 
 /** A deferral whose patience has ended becomes what its retry says. */
-function judge(walker: Walker, outcome: Outcome, parts: WalkParts): Verdict {
+function judge(walker: Walker, { outcome, hold }: Answer, parts: WalkParts): Verdict {
   if (isDamage(outcome)) return { kind: 'ended', outcome: held(outcome.text, outcome.evidence), at: undefined }
   const doubted = inDoubt(walker, outcome, parts)
   if (doubted !== undefined) return doubted
   if (outcome.kind === 'unsuitable') return { kind: 'onward', outcome }
-  if (outcome.kind !== 'deferred') return { kind: 'ended', outcome, at: undefined }
+  // What waits for a person has no end of its own.
+  if (outcome.kind !== 'deferred' || hold !== undefined) return { kind: 'ended', outcome, at: undefined }
   const next = nextOf(walker, outcome.retry, parts)
   if (next.kind === 'again') return { kind: 'ended', outcome, at: next.at }
   const { reason, text, evidence } = outcome
@@ -161,8 +165,26 @@ const ending = ({ recipient, earlier, stepSince, stepAttempts, waits }: Walker, 
   waits,
 })
 
-/** Held mail starts again at an earlier step once it is released, as if that had never been tried. */
-function whereFrom(walker: Walker, plan: Plan, index: number, step: Step, answer: Answer, now: number): ReturnType<typeof ending> {
+/** Held mail goes on behind the step that held it once it is released; or starts again at an earlier one, as if that had never been tried. */
+function whereFrom(
+  walker: Walker,
+  plan: Plan,
+  index: number,
+  step: Step,
+  answer: Answer,
+  now: number,
+): Omit<Ending, 'outcome' | 'nextAttemptAt'> {
+  if (answer.hold !== undefined && 'onward' in answer.hold) {
+    const released = { kind: 'unsuitable', reason: 'held-by-rule', text: 'released', evidence: answer.outcome.evidence } as const
+    const { earlier } = passOn(walker, step, released, now)
+    return {
+      ...ending(walker, index, step, answer),
+      stepSince: undefined,
+      stepAttempts: 0,
+      waits: [],
+      resume: { step: index + 1, earlier },
+    }
+  }
   const back = answer.hold === undefined ? undefined : plan.steps[answer.hold.backTo]
   if (answer.hold === undefined || back === undefined) return ending(walker, index, step, answer)
   const { backTo } = answer.hold
@@ -172,7 +194,10 @@ function whereFrom(walker: Walker, plan: Plan, index: number, step: Step, answer
 
 /** The reason that people ask for: why the first way was not taken, not that a later one had no key either. */
 export const whyNotFirst = (earlier: readonly StepResult[]): Reason | undefined =>
-  earlier.find(({ reason }) => reason !== null)?.reason ?? undefined
+  declined(earlier).find(({ reason }) => reason !== null)?.reason ?? undefined
+
+/** What held the mail and was released has not declined it. */
+const declined = (earlier: readonly StepResult[]): readonly StepResult[] => earlier.filter(({ reason }) => reason !== 'held-by-rule')
 
 /** The outcome of `queue bounce`. */
 export const returnedByOperator = {
@@ -195,7 +220,9 @@ function bounceOutcome({ earlier, recipient }: Walker): Outcome {
       evidence: {},
       text: 'the rule for this recipient says: return it to the sender',
     }
-  const tried = earlier.map(({ method, text }) => `${method}: ${text}`).join('; ')
+  const tried = declined(earlier)
+    .map(({ method, text }) => `${method}: ${text}`)
+    .join('; ')
   return {
     kind: 'failed',
     reason,

@@ -24,8 +24,8 @@ export type DsnRecipient = {
 }
 
 export type Dsn = {
-  /** `relayed`: RFC 3461 §5.2.2, handed to a next hop that will not report any further. */
-  readonly kind: 'failed' | 'delayed' | 'delivered' | 'relayed'
+  /** `held`: until a person decides. `relayed`: RFC 3461 §5.2.2, handed to a next hop that will not report any further. */
+  readonly kind: 'failed' | 'delayed' | 'held' | 'delivered' | 'relayed'
   /** Host name of ours: Reporting-MTA. */
   readonly reportingMta: string
   readonly from: Mailbox
@@ -72,6 +72,7 @@ export async function composeDsn(dsn: Dsn): Promise<Buffer> {
 const subjects = {
   failed: 'Your message could not be delivered',
   delayed: 'Your message is delayed',
+  held: 'Your message is held',
   delivered: 'Your message was delivered',
   relayed: 'Your message was passed on',
 } as const
@@ -79,6 +80,7 @@ const subjects = {
 const openings = {
   failed: 'Your message could not be delivered to',
   delayed: 'Your message has not been delivered yet to',
+  held: 'Your message has not been sent yet to',
   delivered: 'Your message was delivered to',
   relayed: 'Your message was passed on to the mail server of',
 } as const
@@ -86,6 +88,7 @@ const openings = {
 const closings = {
   failed: 'Nothing further is tried. Correct the address or ask your administrator, then send it again.',
   delayed: 'You need not do anything: it is tried again by itself, and you are told if it fails in the end.',
+  held: 'You need not do anything: a person decides about it, and you are told if it is returned to you.',
   delivered: 'You get this report because a delivery receipt was asked for.',
   relayed: 'You get this report because a delivery receipt was asked for; that server sends none, so nothing more is told.',
 } as const
@@ -136,7 +139,8 @@ function recipientBlock(kind: Dsn['kind'], one: DsnRecipient): string {
       one.orcpt === undefined || split === -1 ? undefined : `${one.orcpt.slice(0, split)}; ${xtext(one.orcpt.slice(split + 1))}`,
     ],
     ['Final-Recipient', ascii(one.address) ? `rfc822; ${one.address}` : `utf-8; ${utf8Xtext(one.address)}`],
-    ['Action', kind],
+    // RFC 3464 §2.3.3 knows no other word for mail that may still be delivered.
+    ['Action', kind === 'held' ? 'delayed' : kind],
     ['Status', one.status],
     ['Remote-MTA', one.remoteMta === undefined ? undefined : `dns; ${one.remoteMta}`],
     ['Diagnostic-Code', one.diagnostic === undefined ? undefined : `smtp; ${one.diagnostic}`],

@@ -24,5 +24,8 @@ export type Envelope = {
   readonly smtpUtf8: boolean
 }
 
-/** What a message is for: ordinary mail, or one of those that we originate. */
-export type MessageKind = 'mail' | 'notice' | 'code' | 'dsn' | 'sender-mail'
+/**
+ * What a message is for: ordinary mail, or one of those that we originate. `request`: asks for an approval; `copy`: what a rule sends `also-to`,
+ * the content of another message as it came.
+ */
+export type MessageKind = 'mail' | 'notice' | 'code' | 'dsn' | 'sender-mail' | 'request' | 'copy'

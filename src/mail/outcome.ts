@@ -39,6 +39,7 @@ export const reasons = [
   'already-encrypted',
   'not-available',
   'rule-says-bounce',
+  'held-by-rule',
   'returned-by-operator',
   'notice-undeliverable',
   'expired-in-queue',

@@ -43,8 +43,11 @@ export type Answer = {
   /** State of the recipient once settled as delivered; default `delivered`. */
   readonly state?: 'letter-waiting'
   readonly proof?: string
-  /** With a deferred outcome: no attempt until an operator releases it; then the walk goes on at this step, an index into `earlier`. */
-  readonly hold?: { readonly backTo: number }
+  /**
+   * With a deferred outcome: no attempt until a person releases it; then the walk begins again at this step, an index into `earlier`, or goes
+   * on with the next one.
+   */
+  readonly hold?: { readonly backTo: number } | { readonly onward: true }
   readonly writes?: readonly Statement[]
   /** After the settlement is durable. */
   readonly settled?: () => Promise<void>

@@ -15,7 +15,8 @@ export async function shipAttempt(transport: Transport, attempt: Attempt<unknown
     size: message.size,
     open: content.open,
     whole: content.whole,
-    sign: message.kind === 'mail' ? 'unless-signed' : 'always',
+    // A copy is what came in, to the byte.
+    ...(message.kind !== 'copy' && { sign: message.kind === 'mail' ? 'unless-signed' : 'always' }),
   })
   return new Map([...outcomes].map(([id, outcome]) => [id, { outcome }]))
 }

@@ -46,7 +46,7 @@ const letterWords: { readonly [outcome: string]: string | undefined } = {
 
 /** The refusals before the step that served; without any, the rule itself is the reason. */
 function becauseOf({ steps, to, rule, outcome }: Explanation): string {
-  const refused = steps.filter(({ result }) => result === 'unsuitable')
+  const refused = steps.filter(({ result, reason }) => result === 'unsuitable' && reason !== 'held-by-rule')
   if (refused.length === 0)
     return rule.line === 0 ? 'it is mail of this gateway' : `rule "${rule.name}" ${outcome === 'bounced' ? 'says so' : 'asks for it first'}`
   const reasons = new Set(refused.map(({ reason }) => reason))
@@ -91,9 +91,10 @@ function resultWord({ method, result, reason }: StepResult): string {
     case 'delivered':
       return method === 'escrow' ? 'chosen' : 'delivered'
     case 'unsuitable':
+      if (reason === 'held-by-rule') return 'released'
       return reason === 'no-key' ? 'no key' : reason === 'no-certificate' ? 'no certificate' : 'refused'
     case 'deferred':
-      return 'waits'
+      return reason === 'held-by-rule' ? 'held' : 'waits'
     case 'failed':
       return method === bounce.method ? 'returned' : 'failed'
     case 'not-tried':
@@ -101,7 +102,10 @@ function resultWord({ method, result, reason }: StepResult): string {
   }
 }
 
-const reasonWord = ({ reason }: StepResult): string => (reason === null || reason === 'no-key' || reason === 'no-certificate' ? '' : reason)
+const reasonWord = ({ reason }: StepResult): string => (reason === null || unsaid.includes(reason) ? '' : reason)
+
+/** Said by the word before. */
+const unsaid = ['no-key', 'no-certificate', 'held-by-rule']
 
 const title = (method: string): string => method.toUpperCase()
 

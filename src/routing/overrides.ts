@@ -19,7 +19,20 @@ export function overridden(
 /** The steps as one override leaves them. */
 export function overlaid({ never, prefer, tls }: Override, steps: readonly Step[]): readonly Step[] {
   const kept = steps.filter(({ method }) => !never.includes(method))
-  const first = kept.filter(({ method }) => method === prefer)
-  const ordered = [...first, ...kept.filter((step) => !first.includes(step))]
+  const ordered = preferred(kept, prefer)
   return ordered.map((step) => (step.method === 'tls' && tls ? { ...step, options: { ...step.options, ...tls } } : step))
 }
+
+/** What stands behind a hold stays behind it: nothing that somebody asked for goes past the person who is to look at it. */
+function preferred(steps: readonly Step[], prefer: string | undefined): readonly Step[] {
+  const place = steps.findIndex(({ method }) => method === prefer)
+  if (place < 0) return steps
+  const from = steps.slice(0, place).findLastIndex(isHold) + 1
+  const next = steps.slice(from).findIndex(isHold)
+  const end = next < 0 ? steps.length : from + next
+  const between = steps.slice(from, end)
+  const first = between.filter(({ method }) => method === prefer)
+  return [...steps.slice(0, from), ...first, ...between.filter((step) => !first.includes(step)), ...steps.slice(end)]
+}
+
+const isHold = ({ method }: Step): boolean => method === 'hold'

@@ -142,7 +142,7 @@ export const later = {
   rule: [],
   condition: [],
   trait: [],
-  step: ['hold'],
+  step: [],
   option: { escrow: ['reply'] },
   value: [],
 } as const satisfies { readonly [place: string]: readonly string[] | { readonly [method: string]: readonly string[] } }

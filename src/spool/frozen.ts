@@ -8,6 +8,8 @@ export type Frozen = {
   readonly earlier: readonly StepResult[]
   /** How long each kind of trouble has lasted at the step it stands at. */
   readonly waits?: Waits
+  /** Its sender was told that it is held, and is not told again. */
+  readonly toldHeld?: boolean
 }
 
 /** The text kept with the recipient; it vouches for the step it stands at as well. */
@@ -39,4 +41,9 @@ const macOf = (keyring: Keyring, recipient: string, step: number, frozen: Frozen
   keyring.mac('plan', recipient, String(step), JSON.stringify(bare(frozen)))
 
 /** Its fields in one order, so that the text is the same whoever built it. */
-const bare = ({ plan, earlier, waits }: Frozen): Frozen => ({ plan, earlier, ...(waits !== undefined && { waits }) })
+const bare = ({ plan, earlier, waits, toldHeld }: Frozen): Frozen => ({
+  plan,
+  earlier,
+  ...(waits !== undefined && { waits }),
+  ...(toldHeld === true && { toldHeld }),
+})

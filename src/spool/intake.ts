@@ -6,21 +6,21 @@ import { failpoint } from '../ops/failpoint.ts'
 import { newFileKey, payloadSize, sealer, sealWhole } from '../seal/age.ts'
 import type { Sealer } from '../seal/payload.ts'
 import type { BlobWriter } from '../store/blobs.ts'
-import { type Db, OutcomeUnknown, sql } from '../store/db.ts'
+import { type Db, expecting, OutcomeUnknown, sql } from '../store/db.ts'
 import type { ClaimedMessage, Group } from './claim.ts'
 import { type Clear, clearOf, clearOfBlob } from './content.ts'
 import { berthsFor } from './handover.ts'
 import { messageRows, type NewMessage, recipientId } from './new-message.ts'
 import type { SpoolParts } from './parts.ts'
-import type { Courier, Intake } from './spool.ts'
+import type { Courier, Intake, OwnIntake } from './spool.ts'
 
 /** Bytes that all messages being received may hold in memory together; beyond that they stream into blobs, however small. */
 export type Memory = { left: number }
 
 /** Open an intake: a small message waits in memory and goes with its row, a larger one streams into a blob file. */
-export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory): Intake {
+export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory, own?: OwnIntake): Intake {
   const { db, blobs, clock } = parts
-  const id = newId()
+  const id = own?.id ?? newId()
   const fileKey = newFileKey()
   const payload = createPayload(parts, fileKey, memory)
   let size = 0
@@ -33,15 +33,15 @@ export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory):
     },
     commit: async (acceptance) => {
       const { content, clear } = await payload.end()
-      const policyRevision = await revisionInForce(db)
-      const berths = berthsFor(courier.berth, id, acceptance)
+      const policyRevision = own ? 0 : await revisionInForce(db)
+      const berths: ReturnType<typeof berthsFor> = own ? new Map() : berthsFor(courier.berth, id, acceptance)
       const mail: NewMessage = {
         ...{ id, kind: 'mail', about: null, size, fileKey, content, policyRevision, steps: null, now: clock(), claimed: berths },
-        ...acceptance,
+        ...{ ...acceptance, ...own },
       }
       try {
         failpoint('accept.before-commit')
-        await db.write(...messageRows(parts, mail))
+        await db.write(...(own ? [expecting(0, sql`SELECT id FROM message WHERE id = ${id}`)] : []), ...messageRows(parts, mail))
       } catch (error) {
         for (const berth of berths.values()) berth.leave()
         // It may be queued for all that we know; else the sweep finds the blob.

@@ -17,19 +17,19 @@ export type QueueDone = {
   readonly left: readonly string[]
 }
 
+/** `comment`: why, for the audit. `now`: milliseconds since 1970. */
+export type Operator = { readonly actor: string; readonly now: number; readonly dryRun: boolean; readonly comment?: string | undefined }
+
 /**
  * Do it, with audit entries in the same write. What is being attempted at this moment is left alone: its attempt decides. `retry` wants waiting
- * mail, `hold` too, `release` held mail, `bounce` either: its report goes out with the next attempt, at once.
+ * mail, `hold` too, `release` held mail, `bounce` either: its report goes out with the next attempt, at once. What a rule holds is not released with
+ * all of its domain: each was to be looked at.
  */
-export async function operate(
-  db: Db,
-  action: QueueAction,
-  choice: QueueChoice,
-  by: { readonly actor: string; readonly now: number; readonly dryRun: boolean },
-): Promise<QueueDone> {
-  const chosen = await db.read<{ id: string; state: string; claimed_until: number }>(chosenRows(choice))
+export async function operate(db: Db, action: QueueAction, choice: QueueChoice, by: Operator): Promise<QueueDone> {
+  const chosen = await db.read<{ id: string; state: string; reason: string | null; claimed_until: number }>(chosenRows(choice))
   const fit = chosen
     .filter(({ state, claimed_until }) => fits[action].includes(state) && (action === 'retry' || claimed_until <= by.now))
+    .filter(({ reason }) => !(action === 'release' && choice.kind === 'domain' && reason === 'held-by-rule'))
     .map(({ id }) => id)
   const changed = by.dryRun ? fit : await change(db, action, fit, by)
   if (changed.length > 0 && !by.dryRun) db.wakeOthers()
@@ -46,23 +46,21 @@ const fits: { readonly [A in QueueAction]: readonly string[] } = {
 function chosenRows(choice: QueueChoice): Statement {
   switch (choice.kind) {
     case 'id':
-      return sql`SELECT id, state, claimed_until FROM recipient WHERE (id = ${choice.id} OR message = ${choice.id}) AND state IN ('waiting', 'held') ORDER BY id`
+      return sql`SELECT id, state, reason, claimed_until FROM recipient WHERE (id = ${choice.id} OR message = ${choice.id}) AND state IN ('waiting', 'held') ORDER BY id`
     case 'domain':
-      return sql`SELECT id, state, claimed_until FROM recipient WHERE domain = ${choice.domain} AND state IN ('waiting', 'held') ORDER BY id`
+      return sql`SELECT id, state, reason, claimed_until FROM recipient WHERE domain = ${choice.domain} AND state IN ('waiting', 'held') ORDER BY id`
     case 'reason':
-      return sql`SELECT id, state, claimed_until FROM recipient WHERE reason = ${choice.reason} AND state IN ('waiting', 'held') ORDER BY id`
+      return sql`SELECT id, state, reason, claimed_until FROM recipient WHERE reason = ${choice.reason} AND state IN ('waiting', 'held') ORDER BY id`
   }
 }
 
-async function change(
-  db: Db,
-  action: QueueAction,
-  ids: readonly string[],
-  { actor, now }: { readonly actor: string; readonly now: number },
-): Promise<string[]> {
+async function change(db: Db, action: QueueAction, ids: readonly string[], { actor, now, comment }: Operator): Promise<string[]> {
   if (ids.length === 0) return []
   const answers = await db.write(
-    ...ids.flatMap((id) => [update(action, id, now), entry(now, { actor, action: `recipient.${action}`, object: id, detail: {} })]),
+    ...ids.flatMap((id) => [
+      update(action, id, now),
+      entry(now, { actor, action: `recipient.${action}`, object: id, detail: comment ? { comment } : {} }),
+    ]),
   )
   return ids.filter((_, index) => (answers[2 * index]?.length ?? 0) > 0)
 }

@@ -51,8 +51,17 @@ export type Original = {
   readonly steps: readonly Step[]
 }
 
+/** A message of ours that is too large to be drafted: it streams into an intake like any other, with its plan from the start. */
+export type OwnIntake = {
+  readonly id: string
+  readonly kind: 'copy'
+  readonly about: string
+  readonly steps: readonly Step[]
+}
+
 export type Spool = {
-  readonly intake: () => Intake
+  /** For mail that comes in; or, with `own`, for mail of ours: its commit rejects with Unexpected when there is a message with that id. */
+  readonly intake: (own?: OwnIntake) => Intake
   /** The statements that put a mail of ours into the queue, to be written together with what caused it; then call `wake`. */
   readonly draft: (mail: Original) => { readonly id: string; readonly statements: readonly Statement[] }
   /** Something new is due: look now. */
@@ -95,7 +104,7 @@ export function createSpool(parts: SpoolParts): Spool & { readonly serve: (couri
   const memory: Memory = { left: mostGathered }
   const current = { wake: () => courier.wake(), berth: (group: DueGroup) => courier.berth(group) }
   return {
-    intake: () => openIntake(parts, current, memory),
+    intake: (own) => openIntake(parts, current, memory, own),
     draft: (mail) => draftOriginal(parts, mail),
     wake: current.wake,
     serve: (wanted) => {

@@ -29,6 +29,17 @@ describe('overrides', () => {
       ['tls', 'escrow', 'bounce'],
     )
   })
+  test('never move a step past a hold', () => {
+    const held = (deliver: string) => {
+      const other = policyOf(
+        `version: 1\ndefault: { deliver: ${deliver} }\noverrides: [{ to: x.example, prefer: pgp, reason: r, until: 2026-12-31 }]\n`,
+      )
+      return plan(other, factsOf({ recipient: 'a@x.example', at: april })).steps.map(({ method }) => method)
+    }
+    assert.deepEqual(held('[hold, tls, pgp]'), ['hold', 'pgp', 'tls', 'bounce'])
+    assert.deepEqual(held('[tls, pgp, hold, escrow]'), ['pgp', 'tls', 'hold', 'escrow', 'bounce'])
+    assert.deepEqual(held('[tls, hold, escrow]'), ['tls', 'hold', 'escrow', 'bounce'])
+  })
   test('pin the certificate of every tls step, and say so in the trace', () => {
     const { steps, trace } = plan(policy, factsOf({ recipient: 'eva@lab.example', at: april }))
     assert.deepEqual(steps[0], { method: 'tls', options: { level: 'pinned', pin: ['ab'.repeat(32)] } })

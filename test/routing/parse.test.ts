@@ -181,7 +181,7 @@ const mistakes: readonly (readonly [string, string, number, number, RegExp, RegE
   ['a tag in YAML brackets', rule('{ subject-tag: [[secure]] }'), 4, 27, /expected a tag, found a list/],
   ['a mistake inside not', rule('{ not: { from: "" } }'), 4, 26, /found nothing/],
   ['a mistyped step', rule('{ is: dsn }', '[tls, pgpp]'), 5, 20, /step "pgpp" is unknown/, /did you mean "pgp"/],
-  ['hold', rule('{ is: dsn }', '[{ hold: { approvers: [a] } }]'), 5, 17, /hold is not available in this version/],
+  ['an approver that is no address', rule('{ is: dsn }', '[{ hold: { approvers: [a] } }]'), 5, 37, /"a" is not an address/],
   ['a method that is not for policies', rule('{ is: dsn }', '[route]'), 5, 15, /step "route" is unknown/],
   ['no steps', rule('{ is: dsn }', '[]'), 5, 14, /deliver needs at least one step/],
   ['deliver without a value', rule('{ is: dsn }', ''), 5, 14, /deliver needs at least one step/],

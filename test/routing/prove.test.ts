@@ -27,6 +27,7 @@ const table: readonly (readonly [deliver: string, given: string, expect: string,
   ['[tls, { escrow: { on-clear-path: second-factor } }]', 'tls: none', 'escrow', 'second-factor'],
   ['[tls, { escrow: { on-clear-path: second-factor } }]', 'tls: expired', 'escrow', 'code'],
   ['[tls, escrow]', 'tls: unreachable', 'wait'],
+  ['[{ hold: { approvers: head@org.example } }, tls]', 'tls: verified', 'hold'],
   ['[tls]', 'tls: none', 'bounce'],
   ['[{ tls: { level: encrypted } }]', 'tls: untrusted', 'tls'],
   ['[{ tls: { level: authenticated } }, bounce]', 'tls: verified', 'bounce'],
@@ -119,6 +120,10 @@ default: { deliver: [tls, pgp, escrow] }
     const [proved] = provedOf(`${rules}tests: [{ invariant: never-plaintext }]\n`)
     assert.equal(proved?.passed, false)
     assert.match(proved.text, /^rule "automatic" \(line 3\) sends in clear where TLS is none and no key is known: /)
+  })
+  test('does not hold where clear text waits behind a hold: it can be released', () => {
+    const [proved] = provedOf(`version: 1\ndefault: { deliver: [hold, ${open}] }\ntests: [{ invariant: never-plaintext }]\n`)
+    assert.match(proved?.text ?? '', /^rule "default" \(line 2\) sends in clear/)
   })
   test('does not hold while a rule only observes', () =>
     assert.equal(

@@ -6,7 +6,7 @@ import { domainOf } from '../../mail/address.ts'
 import type { Settings } from '../../ops/settings.ts'
 import type { Keyring } from '../../seal/keyring.ts'
 import { type Db, type Statement, sql } from '../../store/db.ts'
-import { routeOf } from '../../transport/next-hop.ts'
+import { isInside as leadsInside } from '../route/route.ts'
 import { signLetter } from './binding.ts'
 import { insertHeader, openLetter, openMeta, sealHeader } from './header.ts'
 import { readLetter } from './letter.ts'
@@ -49,8 +49,7 @@ export async function offerToSender(
 }
 
 /** Links and words go to senders by the organisation's own route and no other way (spec/escrow.md): its domains, where a route leads. */
-export const isInside = (settings: Settings, mailbox: string): boolean =>
-  settings['organisation.domains'].includes(domainOf(mailbox)) && routeOf(domainOf(mailbox), settings) !== undefined
+export const isInside = (settings: Settings, mailbox: string): boolean => leadsInside(settings, domainOf(mailbox))
 
 async function linkIn(parts: OfferParts, notice: Buffer) {
   for (const [, text = ''] of notice.toString('latin1').matchAll(/\/m\/([0-9a-z]{32})(?![0-9a-z])/g)) {
