@@ -1,11 +1,12 @@
 /** What we would do now with a plain message to a probed domain: the steps of the policy in force, walked on what was seen. Pure. */
 import type { Outcome } from '../mail/outcome.ts'
 import type { Step } from '../mail/plan.ts'
-import { demandFor } from '../methods/escrow/proof.ts'
 import { methods } from '../methods/index.ts'
 import { needOf } from '../methods/tls/tls.ts'
 import type { Settings } from '../ops/settings.ts'
+import { type Foretold, foretell, keyed, type Met, type Side } from '../routing/foretell.ts'
 import { bounce } from '../routing/policy.ts'
+import { metOf } from '../routing/worlds.ts'
 import { routeOf } from '../transport/next-hop.ts'
 import type { DomainProbe } from '../transport/probe.ts'
 import { type ChannelNeed, channelNeed, type ForcedNeed } from '../transport/tls-need.ts'
@@ -23,7 +24,7 @@ export type WouldBe = {
   readonly text: string
 }
 
-type Known = {
+export type Known = {
   readonly probe: DomainProbe
   readonly settings: Settings
   /** When verified TLS was last used there, within `tls.ratchet`. */
@@ -32,46 +33,49 @@ type Known = {
 
 /** Walk the steps until one serves, waits or fails. Keys of recipients are not known here: pgp and smime are passed over. */
 export function wouldBe(steps: readonly Step[], known: Known): WouldBe {
-  const earlier: Refused[] = []
-  for (const step of steps) {
-    const met = take(step, earlier, known)
-    if (met?.kind === 'end') return met.would
-    if (met) earlier.push(met)
-  }
-  // A plan ends with bounce, written or not.
-  return { method: bounce.method, assurance: null, reason: null, text: 'would be returned to its sender' }
+  const side = { ...probedSide(known), pgp: () => keyed('pgp', false), smime: () => keyed('smime', false), encrypted: false }
+  return describe(foretell(steps, side, known.settings), steps, known)
 }
 
-/** Why a step cannot serve, and how long it would have been tried. */
-type Refused = { readonly kind: 'refused'; readonly method: string; readonly reason: string; readonly after: string }
-type End = { readonly kind: 'end'; readonly would: WouldBe }
-
-function take({ method, options }: Step, earlier: readonly Refused[], known: Known): End | Refused | undefined {
-  const last = earlier.at(-1)
-  const end = (text: string, more: Partial<WouldBe> = {}): End => {
-    const why = last === undefined || more.method === 'wait' ? '' : ` because ${last.reason}${last.after}`
-    return { kind: 'end', would: { method, assurance: null, reason: last?.reason ?? null, ...more, text: `${text}${why}` } }
+/** A forecast over a probe in words. `steps`: those it was made for. */
+export function describe(told: Foretold, steps: readonly Step[], { probe }: Pick<Known, 'probe'>): WouldBe {
+  const { method, assurance, earlier } = told
+  const last = earlier.findLast((refused) => refused.method === 'tls' || refused.method === 'opportunistic')
+  if (method === 'wait') {
+    const open = steps[earlier.length]?.method === 'opportunistic'
+    const text = `would wait and be tried again${open ? `: ${waitsFor(probe)}` : ` because ${told.reason}`}`
+    return { method, assurance: null, reason: (open ? last?.reason : told.reason) ?? null, text }
   }
+  // Returned by a step of its own, or at the end of the ladder.
+  const reason =
+    told.reason !== null && (last === undefined || method === bounce.method) && !ofKeys(told.reason) ? told.reason : last?.reason
+  const why = reason === undefined ? '' : ` because ${reason}${reason === last?.reason ? last.after : ''}`
+  return { method, assurance, reason: reason ?? null, text: `${words(told)}${why}` }
+}
+
+const ofKeys = (reason: string): boolean => reason === 'no-key' || reason === 'no-certificate'
+
+function words({ method, assurance, clear, held }: Foretold): string {
+  if (held) return 'would be held for an administrator'
   switch (method) {
     case 'tls':
-      return takeTls(channelNeed(needOf(methods.tls.options.parse(options)), ...routed(known)), known, end)
+      return assurance === 'none' ? 'would go by its own route (delivery.routes), which asks for no TLS' : `would go by tls, ${assurance}`
     case 'opportunistic':
-      return takeOpportunistic(known, end)
+      return clear ? 'would go in clear text' : `would go by opportunistic TLS, ${assurance}`
     case 'escrow':
-      // A code sent over a path that looks attacked proves nothing.
-      return demandFor(options, earlier, known.settings).kind === 'proof'
-        ? end('would become a letter')
-        : end('would be held for an administrator')
-    case 'hold':
-      return end('would be held until a person releases it')
+      return 'would become a letter'
     case bounce.method:
-      return end('would be returned to its sender')
+      return 'would be returned to its sender'
     default:
-      return undefined
+      return `would go by ${method}`
   }
 }
 
-type Ending = (text: string, more?: Partial<WouldBe>) => End
+/** What a probe says of the recipient's hosts; keys are another matter. */
+export const probedSide = (known: Known): Pick<Side, 'tls' | 'opportunistic'> => ({
+  tls: (options) => meetTls(channelNeed(needOf(methods.tls.options.parse(options)), ...routed(known)), known),
+  opportunistic: () => meetOpportunistic(known),
+})
 
 /** The route of the settings, and whether it is the organisation's own: then its word is the need. */
 const routed = ({ probe: { domain }, settings }: Known) =>
@@ -80,20 +84,12 @@ const routed = ({ probe: { domain }, settings }: Known) =>
     settings['organisation.domains'].includes(domain) && Object.hasOwn(settings['delivery.routes'], domain),
   ] as const
 
-function takeTls(need: ChannelNeed, known: Known, end: Ending): End | Refused {
-  if (need.kind !== 'forced') return end('would go by its own route (delivery.routes), which asks for no TLS', { assurance: 'none' })
+function meetTls(need: ChannelNeed, known: Known): Met {
+  if (need.kind !== 'forced') return { kind: 'served', assurance: 'none', clear: false }
   const tried = tryTls(need, known)
-  if (tried.kind === 'enough') return end(`would go by tls, ${tried.assurance}`, { assurance: tried.assurance })
-  const { outcome } = tried
-  const { reason } = outcome
-  if (outcome.kind === 'unsuitable') return { kind: 'refused', method: 'tls', reason, after: '' }
-  if (outcome.kind === 'deferred' && outcome.retry.then === 'unsuitable')
-    return { kind: 'refused', method: 'tls', reason: outcome.retry.as ?? reason, after: `, after ${lasting(outcome)}` }
-  const text = outcome.kind === 'failed' ? 'would be returned to its sender' : 'would wait and be tried again'
-  return {
-    kind: 'end',
-    would: { method: outcome.kind === 'failed' ? bounce.method : 'wait', assurance: null, reason, text: `${text} because ${reason}` },
-  }
+  if (tried.kind === 'enough') return { kind: 'served', assurance: tried.assurance, clear: false }
+  const met = metOf(tried.outcome)
+  return met.kind === 'refused' && tried.outcome.kind === 'deferred' ? { ...met, after: `, after ${lasting(tried.outcome)}` } : met
 }
 
 type Tried =
@@ -118,7 +114,7 @@ function troublesOfHop({ none, unusable }: DomainProbe): Trouble[] {
   )
 }
 
-const circumstances = (need: ForcedNeed, { probe, settings, verifiedAt }: Known) => ({
+const circumstances = (need: Pick<ForcedNeed, 'patience'>, { probe, settings, verifiedAt }: Known) => ({
   published: strictest([
     ...probe.hosts.map((host) => publishedOf(host, probe)),
     verifiedAt === undefined ? undefined : ('ratchet' as const),
@@ -137,14 +133,17 @@ function lasting({ retry }: Extract<Outcome, { kind: 'deferred' }>): string {
   return minutes <= 1 ? 'another try' : `${minutes} minutes of trying`
 }
 
-function takeOpportunistic({ probe }: Known, end: Ending): End {
+function meetOpportunistic({ probe, settings }: Known): Met {
   for (const host of probe.hosts) {
     const result = judgeHost(host, { kind: 'forced', level: 'encrypted' }, probe)
-    if (result.kind === 'enough') return end(`would go by opportunistic TLS, ${result.assurance}`, { assurance: result.assurance })
+    if (result.kind === 'enough') return { kind: 'served', assurance: result.assurance, clear: false }
   }
   // N2: a domain that vouches for its TLS does not get it in clear.
   const free = probe.hosts.filter((host) => publishedOf(host, probe) === 'none' || publishedOf(host, probe) === 'sts-testing')
-  if (free.some(({ trouble }) => trouble?.row === 'starttls-not-offered')) return end('would go in clear text', { assurance: 'none' })
-  const waits = probe.hosts[0]?.trouble?.text ?? probe.none?.text ?? 'no host can be reached'
-  return end(`would wait and be tried again: ${waits}`, { method: 'wait' })
+  if (free.some(({ trouble }) => trouble?.row === 'starttls-not-offered')) return { kind: 'served', assurance: 'none', clear: true }
+  const trouble: Trouble = probe.hosts[0]?.trouble ?? troublesOfHop(probe)[0] ?? { row: 'unreachable', text: '', evidence: {} }
+  const met = metOf(verdict(trouble, { ...circumstances({}, { probe, settings, verifiedAt: undefined }), need: 'clear' }))
+  return met.kind === 'refused' ? { kind: 'waits', reason: met.reason } : met
 }
+
+const waitsFor = ({ hosts, none }: DomainProbe): string => hosts[0]?.trouble?.text ?? none?.text ?? 'no host can be reached'
