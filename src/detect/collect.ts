@@ -1,7 +1,7 @@
 /** Takes the texts out of a mail as it streams by, still encoded: subject, text, HTML, text files, and those of mails inside it. */
 import type { Readable } from 'node:stream'
 import { contentType, parseContentType, transferEncoding } from '../mail/content-type.ts'
-import { decodeWords, field, type Header } from '../mail/header.ts'
+import { decodeWords, field, fields, type Header } from '../mail/header.ts'
 import { createWalk, type Walk } from '../mail/mime-walk.ts'
 
 /** The bytes of one text as transferred, and how to read them. */
@@ -45,8 +45,15 @@ type Collecting = {
 
 function walkInto(collecting: Collecting, depth: number): Walk {
   let chunks: Buffer[] | undefined
+  let beside: Buffer[] | undefined
   let inside: Walk | undefined
   let first = true
+  const keep = (into: Buffer[] | undefined, bytes: Buffer) => {
+    if (into === undefined) return
+    collecting.room -= bytes.length
+    if (collecting.room < 0) collecting.beyond = true
+    else into.push(Buffer.from(bytes))
+  }
   const subject = (fields: Header) => {
     if (!first) return
     first = false
@@ -58,25 +65,28 @@ function walkInto(collecting: Collecting, depth: number): Walk {
     inside = undefined
   }
   const walk = createWalk({
-    multipart: (_, fields) => subject(fields),
+    multipart: (_, fields) => {
+      subject(fields)
+      if (isAmbiguous(fields)) collecting.beyond = true
+    },
+    // Shown by some programs, by most where no part follows.
+    beside: (bytes) => {
+      beside ??= add(collecting, { place: 'text beside the parts', kind: 'text', encoding: '7bit', charset: 'utf-8' })
+      keep(beside, bytes)
+    },
     leaf: (_, fields) => {
       finish()
       subject(fields)
       chunks = undefined
-      if (contentType(fields).type === 'message/rfc822' && ['7bit', '8bit', 'binary'].includes(transferEncoding(fields))) {
+      if (isAmbiguous(fields)) collecting.beyond = true
+      if (isMail.test(contentType(fields).type) && plainEncodings.includes(transferEncoding(fields))) {
         if (depth >= limits.nested) collecting.beyond = true
         else inside = walkInto(collecting, depth + 1)
       } else if (kindOf(fields) !== undefined) chunks = begin(collecting, fields)
     },
     body: (bytes) => {
-      if (inside !== undefined) {
-        if (!inside.write(bytes)) collecting.beyond = true
-        return
-      }
-      if (chunks === undefined) return
-      collecting.room -= bytes.length
-      if (collecting.room < 0) collecting.beyond = true
-      else chunks.push(Buffer.from(bytes))
+      if (inside === undefined) keep(chunks, bytes)
+      else if (!inside.write(bytes)) collecting.beyond = true
     },
   })
   const end = (): boolean => {
@@ -88,24 +98,44 @@ function walkInto(collecting: Collecting, depth: number): Walk {
 }
 
 function begin(collecting: Collecting, fields: Header): Buffer[] | undefined {
+  const kind = kindOf(fields) ?? 'text'
+  const name = nameOf(fields)
+  const place = name === undefined ? (kind === 'html' ? 'HTML' : 'text') : `file ${JSON.stringify(name.slice(0, 100))}`
+  const encoding = transferEncoding(fields)
+  // Nobody knows what a reader's program makes of it.
+  if (!knownEncodings.includes(encoding)) collecting.beyond = true
+  return add(collecting, { place, kind, encoding, charset: contentType(fields).parameters.charset ?? 'utf-8' })
+}
+
+/** Where the bytes of one more text go; undefined when there are too many. */
+function add(collecting: Collecting, piece: Omit<Piece, 'bytes'>): Buffer[] | undefined {
   if (collecting.pieces.length >= limits.pieces) {
     collecting.beyond = true
     return undefined
   }
   const chunks: Buffer[] = []
-  const kind = kindOf(fields) ?? 'text'
-  const name = nameOf(fields)
-  const place = name === undefined ? (kind === 'html' ? 'HTML' : 'text') : `file ${JSON.stringify(name.slice(0, 100))}`
-  const charset = contentType(fields).parameters.charset ?? 'utf-8'
-  collecting.pieces.push({ place, kind, encoding: transferEncoding(fields), charset, chunks })
+  collecting.pieces.push({ ...piece, chunks })
   return chunks
 }
 
-const textual = /^(?:text\/.*|application\/(?:json|xml|csv|x-csv|rtf|x-yaml|yaml|sql)|.*\+(?:json|xml))$/
+const plainEncodings = ['', '7bit', '8bit', 'binary']
+const knownEncodings = [...plainEncodings, 'base64', 'quoted-printable']
+const isMail = /^message\/(?:rfc822|global)$/
+
+/** Said twice and differently: programs differ in which they believe. */
+const isAmbiguous = (header: Header): boolean =>
+  ['Content-Type', 'Content-Transfer-Encoding'].some(
+    (name) => new Set(fields(header, name).map((value) => value.trim().toLowerCase())).size > 1,
+  )
+
+const textual = /^(?:(?:text|message|multipart)\/.*|application\/(?:json|xml|csv|x-csv|rtf|x-yaml|yaml|sql)|.*\+(?:json|xml))$/
 const textNames = /\.(?:txt|csv|tsv|json|xml|ya?ml|md|log|ini|sql|eml|vcf|ics)$/i
 const htmlNames = /\.(?:html?|xhtml)$/i
 
-/** A text file sent as application/octet-stream is known by its name. */
+/**
+ * A text file sent as application/octet-stream is known by its name. A multipart without a boundary is shown as text, and so are mails encoded
+ * against the rules (RFC 2045 §6.4, RFC 2046 §5.2.1) and what else is called a message.
+ */
 function kindOf(fields: Header): Piece['kind'] | undefined {
   const { type } = contentType(fields)
   const name = nameOf(fields) ?? ''

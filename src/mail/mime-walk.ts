@@ -5,8 +5,9 @@ import { contentType } from './content-type.ts'
 import { type Header, parseHeader } from './header.ts'
 
 export type Steps = {
-  /** A boundary line. Text before the first and after the last part is left out. */
   readonly boundary?: (line: Buffer) => void
+  /** Text before the first and after the last part of a multipart, which few programs show. */
+  readonly beside?: (bytes: Buffer) => void
   /** The header of a multipart; like that of a leaf as it stands, with its empty line when it has one. */
   readonly multipart?: (header: Buffer, fields: Header) => void
   /** The header of a part that has no parts of its own; numbered from 0 in the order of the mail. */
@@ -70,7 +71,7 @@ export function createWalk(steps: Steps): Walk {
   const line = (bytes: Buffer, fresh: boolean) => {
     if (fresh && boundary(bytes)) return
     if (place === 'body') return body(bytes)
-    if (place === 'between') return
+    if (place === 'between') return steps.beside?.(bytes)
     header.push(Buffer.from(bytes))
     headers += bytes.length
     beyond ||= headers > limits.headers

@@ -69,6 +69,14 @@ const hidden: readonly (readonly [where: string, mail: string | Buffer])[] = [
       `Content-Type: message/rfc822\n\nSubject: Projekt Ü\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n${base64(card)}`,
     ),
   ],
+  ['a multipart that names no boundary', plain('Content-Type: multipart/mixed', `${card} Projekt Ü`)],
+  ['a multipart whose boundary never comes', plain('Content-Type: multipart/mixed; boundary=b', `${card} Projekt Ü`)],
+  ['what stands before and behind the parts', crlf(`Content-Type: multipart/mixed; boundary=b\n\n${card}\n--b\n\nx\n--b--\nProjekt Ü\n`)],
+  [
+    'a mail inside the mail, encoded against the rules',
+    mixed(`Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n${base64(`Subject: Projekt Ü\r\n\r\n${card}`)}`),
+  ],
+  ['a mail with international headers inside the mail', mixed(`Content-Type: message/global\n\nSubject: Projekt Ü\n\n${card}`)],
   [
     'both text and HTML, once',
     crlf(
@@ -106,6 +114,14 @@ describe('detectors', () => {
     assert.equal((await look(`Subject: x\r\n${russian}Hi`)).kind, 'unreadable')
     const many = Array.from({ length: 500 }, () => '--b\r\nContent-Type: text/plain\r\n\r\nx\r\n').join('')
     assert.equal((await look(`Content-Type: multipart/mixed; boundary=b\r\n\r\n${many}--b--\r\n`)).kind, 'unreadable')
+  })
+
+  test('call a mail unreadable that programs read in different ways', async () => {
+    const twice = (field: string, one: string, other: string) => `${field}: ${one}\r\n${field}: ${other}\r\n\r\n${base64(card)}\r\n`
+    assert.equal((await look(twice('Content-Type', 'image/png', 'text/plain'))).kind, 'unreadable')
+    assert.equal((await look(twice('Content-Transfer-Encoding', '8bit', 'base64'))).kind, 'unreadable')
+    assert.equal((await look(`Content-Transfer-Encoding: x-uuencode\r\n\r\nx\r\n`)).kind, 'unreadable')
+    assert.deepEqual(await countsOf(twice('Content-Type', 'text/plain', 'text/plain')), [0, 0])
   })
 
   test('end at their time limit, and look at the next mail as if nothing had been', async () => {
