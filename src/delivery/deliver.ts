@@ -100,10 +100,17 @@ async function prepare(parts: DeliveryParts, group: Group, signal: AbortSignal):
     await makeCopies(parts, group, copiesOf(group, known.plans), opened.open)
     return { parties, content: { ...opened, head, header, facts, ...known } }
   } catch (error) {
-    if (!(error instanceof PolicyAltered)) throw error
-    await quarantine(parts, group, { text: error.message, vouched: true }, signal)
+    const damage = damageOf(error)
+    if (damage === undefined) throw error
+    await quarantine(parts, group, { text: damage, vouched: true }, signal)
     return undefined
   }
+}
+
+/** What shows while it is planned, where a rule looks into all of the content. */
+function damageOf(error: unknown): string | undefined {
+  if (error instanceof PolicyAltered) return error.message
+  return error instanceof SealBroken ? 'its content was altered' : undefined
 }
 
 /** Nothing was sent, and no way is known yet: the mail is kept, without an end, and says why it waits. */

@@ -383,6 +383,17 @@ test('a message that cannot be planned waits with a reason and growing pauses, w
   assert.equal((await stateOf('tls@lab.example')).state, 'delivered')
 })
 
+test('content found altered while a rule looks into it is held with an alarm, like content found altered on its way', async () => {
+  const id = await accept([{ address: 'tls@lab.example' }])
+  await deliver({ ...world.parts, planFor: () => Promise.reject(new SealBroken('a piece was altered')) })
+  const { state, reason } = await stateOf('tls@lab.example')
+  assert.deepEqual([state, reason], ['held', 'content-damaged'])
+  world.answers.tls = all(delivered)
+  await act('release', id)
+  await deliver()
+  assert.equal((await stateOf('tls@lab.example')).state, 'delivered')
+})
+
 test('a message whose policy revision was altered in the database is held, and an operator can release it when the row is whole again', async () => {
   const id = await accept([{ address: 'tls@lab.example' }])
   world.answers.tls = all(delivered)
