@@ -10,10 +10,11 @@ import { type Proved, prove } from '../routing/prove.ts'
 import { describeTests, junit } from '../routing/report.ts'
 import { schemaText } from '../routing/schema.ts'
 import { failures } from '../routing/store.ts'
-import { actor, type Common, command, later } from './command.ts'
+import { actor, type Common, command } from './command.ts'
 import { policiesOf, settingsOf, withDatabase } from './open.ts'
 import { policyOfText, readPolicy, refused } from './policy-file.ts'
 import { addPolicyHistory } from './policy-history.ts'
+import { addPolicyPreview } from './policy-preview.ts'
 import { addPolicySimulate } from './policy-simulate.ts'
 import { print, printJson } from './print.ts'
 
@@ -31,7 +32,7 @@ export function addPolicyCommands(program: Command): void {
   )
   addPolicyHistory(policy)
   addPolicySimulate(policy)
-  later(policy, 'preview')
+  addPolicyPreview(policy)
 }
 
 async function check(file: string, options: Common): Promise<void> {

@@ -50,7 +50,7 @@ function plainMessage(domain: string, settings: Settings): Parameters<typeof pla
 }
 
 /** The ratchet: what deliveries have noted. */
-async function lastVerified(db: Db, domain: string, since: number): Promise<number | undefined> {
+export async function lastVerified(db: Db, domain: string, since: number): Promise<number | undefined> {
   const [row] = await db.read<{ verified_at: number }>(
     sql`SELECT verified_at FROM posture WHERE domain = ${domain} AND verified_at > ${since}`,
   )

@@ -37,13 +37,13 @@ export function wouldBe(steps: readonly Step[], known: Known): WouldBe {
   return describe(foretell(steps, side, known.settings), steps, known)
 }
 
-/** A forecast over a probe in words. `steps`: those it was made for. */
-export function describe(told: Foretold, steps: readonly Step[], { probe }: Pick<Known, 'probe'>): WouldBe {
+/** A forecast in words, with those of the probe where it was made on one. `steps`: those it was made for. */
+export function describe(told: Foretold, steps: readonly Step[], known?: Pick<Known, 'probe'>): WouldBe {
   const { method, assurance, earlier } = told
   const last = earlier.findLast((refused) => refused.method === 'tls' || refused.method === 'opportunistic')
   if (method === 'wait') {
     const open = steps[earlier.length]?.method === 'opportunistic'
-    const text = `would wait and be tried again${open ? `: ${waitsFor(probe)}` : ` because ${told.reason}`}`
+    const text = `would wait and be tried again${open ? `: ${known === undefined ? told.reason : waitsFor(known.probe)}` : ` because ${told.reason}`}`
     return { method, assurance: null, reason: (open ? last?.reason : told.reason) ?? null, text }
   }
   // Returned by a step of its own, or at the end of the ladder.

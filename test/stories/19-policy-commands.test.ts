@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { packageRoot } from '../../src/ops/package-root.ts'
+import { startWorld, type World } from './world.ts'
+
+let world: World
+let folder: string
+let config: string
+before(async () => {
+  world = await startWorld({ 'lab.example': {}, 'town.example': { certificate: 'none' }, 'diy.example': { certificate: 'self-signed' } })
+  folder = await mkdtemp(join(tmpdir(), 'letterlock-policy-'))
+  config = join(folder, 'letterlock.yaml')
+  const { hostname, data, database, keys } = world.settings
+  await writeFile(
+    config,
+    JSON.stringify({
+      ...{ hostname, organisation: { domains: ['org.example'] }, data, database, keys },
+      dns: { servers: world.settings['dns.servers'] },
+      delivery: { port: world.settings['delivery.port'], allowPrivateAddresses: true },
+      tls: { ca: world.settings['tls.ca'] },
+    }),
+  )
+})
+after(async () => {
+  await world.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+type Ran = { readonly code: number | null; readonly out: string; readonly err: string }
+
+/** `letterlock policy …` as an admin runs it, beside the running gateway. */
+async function policy(...args: string[]): Promise<Ran> {
+  const loader = join(packageRoot, 'node_modules', 'tsx', 'dist', 'loader.mjs')
+  const words = ['--import', loader, join(packageRoot, 'src', 'main.ts'), 'policy', ...args, '--config', config]
+  const child = spawn(process.execPath, words, { cwd: folder })
+  const [out, err]: [string[], string[]] = [[], []]
+  child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  return { code, out: out.join(''), err: err.join('') }
+}
+
+async function json(...args: string[]) {
+  const ran = await policy(...args, '--json')
+  assert.equal(ran.code, 0, ran.err)
+  return JSON.parse(ran.out)
+}
+
+async function file(name: string, text: string): Promise<string> {
+  await writeFile(join(folder, name), text)
+  return name
+}
+
+const good = `version: 1
+rules:
+  - name: marked
+    when: { subject-tag: portal }
+    deliver: [escrow]
+default:
+  deliver: [tls, pgp, escrow]
+tests:
+  - { from: ann@org.example, to: max@lab.example, given: { tls: none }, expect: escrow }
+  - { from: ann@org.example, to: max@lab.example, subject: "[portal] x", expect: escrow, rule: marked }
+  - { invariant: never-plaintext }
+`
+const failing = good.replace('expect: escrow }', 'expect: tls }')
+const stricter = good.replace('deliver: [tls, pgp, escrow]', 'deliver: [{ tls: { level: authenticated } }, pgp, escrow]')
+
+test('a policy is checked, tested and applied; one with a failing test is refused with 65 and changes nothing', async () => {
+  const [ok, bad] = [await file('good.yaml', good), await file('failing.yaml', failing)]
+  const checked = await json('check', ok)
+  assert.deepEqual([checked.valid, checked.rules, checked.tests], [true, 1, 3])
+  assert.equal((await policy('test', ok)).code, 0)
+  const junit = await policy('test', bad, '--junit')
+  assert.equal(junit.code, 65)
+  assert.match(junit.out, /<testsuite name="policy" tests="3" failures="1"[\s\S]*<failure message="expected tls, but it would be escrow/)
+  const applied = await json('apply', ok, '--comment', 'first of ours')
+  assert.equal(applied.kind, 'applied')
+  for (const verb of ['check', 'apply']) {
+    const ran = await policy(verb, bad)
+    assert.deepEqual([ran.code, ran.out], [65, ''])
+    assert.match(ran.err, /failing\.yaml:9:\d+: the test fails/)
+  }
+  assert.equal((await json('show')).revision, applied.revision)
+})
+
+test('history, diff and rollback tell and undo what was applied', async () => {
+  const other = await file('other.yaml', good.replace('[tls, pgp, escrow]', '[tls, escrow]'))
+  const { revision } = await json('apply', other)
+  const { revisions } = await json('history')
+  assert.deepEqual([revisions[0].revision, revisions[1].comment, revisions[0].ours], [revision, 'first of ours', true])
+  assert.match((await policy('diff', String(revision - 1))).out, /^-.*\[tls, pgp, escrow\]\n\+.*\[tls, escrow\]$/m)
+  assert.match((await json('diff', String(revision - 1), String(revision))).diff, /\[tls, escrow\]/)
+  assert.equal((await json('rollback', String(revision - 1))).revision, revision + 1)
+  assert.equal((await json('show')).text, good)
+})
+
+test('the schema is a JSON Schema', async () => {
+  const ran = await policy('schema')
+  assert.equal(ran.code, 0)
+  assert.match(JSON.parse(ran.out).$schema, /json-schema\.org/)
+})
+
+test('a preview tells what would happen now, by looking at the domain', async () => {
+  const preview = (to: string, ...more: string[]) => json('preview', '--from', 'ann@org.example', '--to', to, ...more)
+  const lab = await preview('max@lab.example')
+  assert.deepEqual(
+    [lab.method, lab.assurance, lab.rule.name, lab.domain.posture, lab.text],
+    ['tls', 'verified', 'default', 'verified', 'would go by tls, verified'],
+  )
+  const town = await preview('max@town.example')
+  assert.deepEqual(
+    [town.method, town.proof, town.refused.map(({ reason }: { reason: string }) => reason)],
+    ['escrow', 'code', ['starttls-not-supported', 'no-key']],
+  )
+  assert.equal((await preview('max@lab.example', '--subject', '[Portal] offer')).rule.name, 'marked')
+  assert.equal((await preview('max@lab.example', '--policy', await file('stricter.yaml', stricter))).method, 'escrow')
+  const stored = await preview('max@lab.example', '--stored')
+  assert.deepEqual(
+    [stored.method, stored.domain.live, stored.text],
+    ['unknown', false, 'cannot be told: the TLS of a domain that was not probed'],
+  )
+  const shown = await policy('preview', '--from', '<>', '--to', 'max@diy.example')
+  assert.match(shown.out, /^A message from <> to max@diy\.example would become a letter because certificate-not-trusted\n/)
+})
+
+test('a preview of a message shows what detectors find and where, masked', async () => {
+  const message = [
+    'From: ann@org.example',
+    'To: max@lab.example',
+    'Subject: =?utf-8?Q?Bill_for_M=C3=BCller?=',
+    '',
+    'Hello',
+    'card 4111 1111 1111 1111',
+    '',
+  ]
+  const eml = await file('bill.eml', message.join('\r\n'))
+  const rules = good.replace('rules:', 'rules:\n  - { name: cards, when: { detect: payment-card }, deliver: [escrow] }')
+  const args = ['--from', 'ann@org.example', '--to', 'max@lab.example', '--file', eml, '--policy', await file('cards.yaml', rules)]
+  const told = await json('preview', ...args)
+  assert.deepEqual([told.rule.name, told.method, told.facts.size], ['cards', 'escrow', message.join('\r\n').length])
+  const [found] = told.detectors.filter(({ count }: { count: number }) => count > 0)
+  assert.deepEqual(
+    [found.name, found.asked, found.samples],
+    ['payment-card', true, [{ place: 'text', line: 2, masked: '•••• •••• •••• 1111' }]],
+  )
+  const shown = await policy('preview', ...args)
+  assert.match(shown.out, /found {4}payment-card: 1\n +text, line 2: •••• •••• •••• 1111/)
+  assert.doesNotMatch(shown.out + JSON.stringify(told), /4111/)
+})
+
+test('a simulation tells what changes for past mail, and who would newly be asked to the portal', async () => {
+  const write = async (...to: string[]) =>
+    world.settled(await world.send({ from: 'ann@org.example', to, subject: 'Results', text: 'Well.' }))
+  await write('max@lab.example', 'ida@town.example')
+  await write('max@lab.example')
+  const told = await json('simulate', await file('stricter.yaml', stricter), '--since', '1h')
+  assert.deepEqual(told.byChange, [{ from: 'tls', to: 'escrow', count: 2 }])
+  assert.deepEqual([told.decisions, told.changed, told.cannotTell.count], [3, 2, 0])
+  assert.deepEqual(told.peopleNewlyAsked, { count: 1, addresses: ['max@lab.example'] })
+  assert.deepEqual(told.byDomain, [{ domain: 'lab.example', decisions: 2, changed: 2 }])
+  const shown = await policy('simulate', 'stricter.yaml')
+  assert.deepEqual([shown.code, shown.err], [0, ''], 'nobody watches, so no progress is drawn')
+  assert.match(shown.out, /over 3 decisions of the last 30d, compared with the policy in force: 2 change\n/)
+  assert.match(shown.out, /^tls +escrow +2$/m)
+  assert.match(shown.out, /Newly asked to read in the portal: 1 person\n {2}max@lab\.example/)
+  assert.match((await policy('simulate', 'good.yaml')).out, /nothing changes/)
+})
+
+test('what is wrong ends with its own code: 64 for the command line, 65 for what it names, 69 for what is away', async () => {
+  const code = async (...args: string[]) => (await policy(...args)).code
+  assert.deepEqual(
+    await Promise.all([
+      code('simulate', 'good.yaml', '--since', 'yesterday'),
+      code('preview', '--from', 'ann@org.example'),
+      code('diff', 'one'),
+      code('simulate', 'nothing.yaml'),
+      code('preview', '--from', 'ann', '--to', 'max@lab.example'),
+      code('preview', '--from', 'ann@org.example', '--to', 'max@lab.example', '--file', 'nothing.eml'),
+      code('rollback', '999'),
+    ]),
+    [64, 64, 64, 65, 65, 65, 65],
+  )
+  await writeFile(
+    join(folder, 'deaf.yaml'),
+    JSON.stringify({ ...JSON.parse(await readFile(config, 'utf8')), dns: { servers: ['127.0.0.1:9'] } }),
+  )
+  const before = config
+  config = join(folder, 'deaf.yaml')
+  const deaf = await policy('preview', '--from', 'ann@org.example', '--to', 'max@lab.example')
+  config = before
+  assert.equal(deaf.code, 69)
+  assert.match(deaf.err, /DNS cannot be reached/)
+})
