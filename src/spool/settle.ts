@@ -3,7 +3,7 @@
 import { entry } from '../audit/audit.ts'
 import type { Assurance, Reason } from '../mail/outcome.ts'
 import { failpoint } from '../ops/failpoint.ts'
-import { expecting, type Statement, sql } from '../store/db.ts'
+import { deletingSealed, expecting, type Statement, sql } from '../store/db.ts'
 import type { ClaimedRecipient, Group } from './claim.ts'
 import { type Frozen, sealFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
@@ -59,7 +59,7 @@ export async function settleGroup(
     ...more,
     sql`UPDATE message SET epoch = NULL, wrap = NULL WHERE id = ${id} AND epoch IS NOT NULL
       AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ${id} AND state IN ('waiting', 'held')) RETURNING id`,
-    dropContent(id),
+    group.message.size > worthSparing ? deletingSealed(dropContent(id)) : dropContent(id),
   )
   failpoint('settle.committed')
   const [finished, dropped] = answers.slice(-2)
@@ -73,6 +73,9 @@ export const dropContent = (messageId: string): Statement => sql`DELETE FROM con
   AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ${messageId} AND state IN ('waiting', 'held'))
   AND NOT EXISTS (SELECT 1 FROM letter_header JOIN letter ON letter.id = letter_header.letter WHERE letter.message = ${messageId})
   RETURNING blob`
+
+/** Octets of content from which it pays to spare its pages: the switching costs as much as overwriting some. */
+const worthSparing = 65_536
 
 /** Delete a message's content and its blob file, unless somebody still needs it. */
 export async function forgetContent({ db, blobs }: Pick<SpoolParts, 'db' | 'blobs'>, messageId: string): Promise<void> {

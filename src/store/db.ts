@@ -2,7 +2,13 @@
 import type { Engine } from './engine.ts'
 
 /** One SQL text that both engines accept, with its parameters ($1, $2 …). */
-export type Statement = { readonly text: string; readonly values: readonly Value[]; readonly expect?: number }
+export type Statement = {
+  readonly text: string
+  readonly values: readonly Value[]
+  readonly expect?: number
+  /** See `deletingSealed`. */
+  readonly sealed?: true
+}
 export type Value = string | number | bigint | Buffer | Uint8Array | null
 export type Row = Record<string, unknown>
 
@@ -18,6 +24,12 @@ const texts = new WeakMap<TemplateStringsArray, string>()
 
 /** The same statement, but the whole write rolls back unless it touches (or returns) exactly `rows` rows: fencing. */
 export const expecting = (rows: number, statement: Statement): Statement => ({ ...statement, expect: rows })
+
+/**
+ * The same statement, which deletes only what is sealed and whose key goes with it: nobody can read that, so its pages need not be overwritten,
+ * as the files of larger contents are not.
+ */
+export const deletingSealed = (statement: Statement): Statement => ({ ...statement, sealed: true })
 
 /** A write rolled back because a statement with `expect` touched another number of rows: somebody else was faster. */
 export class Unexpected extends Error {

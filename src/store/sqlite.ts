@@ -17,7 +17,10 @@ export function openSqlite(path: string): Db {
   createFile(path)
   const database = openPatiently(path)
   const prepare = preparer(database)
-  const run = (statement: Statement) => runStatement(prepare(statement.text), statement.values)
+  const run = (statement: Statement) =>
+    statement.sealed
+      ? sparing(database, () => runStatement(prepare(statement.text), statement.values))
+      : runStatement(prepare(statement.text), statement.values)
   const commits = groupCommit(database, run)
   const scrubs = gathered(async () => {
     await commits.idle()
@@ -113,6 +116,16 @@ function runStatement({ statement, places }: Prepared, values: readonly Value[])
   if (!statement.reader) return { rows: [], touched: statement.run(parameters).changes }
   const rows = statement.all(parameters) as Row[]
   return { rows, touched: rows.length }
+}
+
+/** Freed pages keep their bytes; what stays in use is overwritten all the same. */
+function sparing<T>(database: Database.Database, work: () => T): T {
+  database.pragma('secure_delete = FAST')
+  try {
+    return work()
+  } finally {
+    database.pragma('secure_delete = ON')
+  }
 }
 
 /** A JavaScript number would be bound as a floating-point number: 5 in a TEXT column would become '5.0', 7 / 2 would be 3.5. */

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { type Db, sql } from '../../src/store/db.ts'
+import { type Db, deletingSealed, sql } from '../../src/store/db.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 import { dbContract } from './db-contract.ts'
 
@@ -84,6 +84,19 @@ describe('SQLite', () => {
     other.close()
     assert.ok(ticks >= 4, `the event loop turned ${ticks} times in 500 ms`)
     assert.equal((await db.read(sql`SELECT id FROM item WHERE name = 'patient'`)).length, 1)
+  })
+
+  it('spares the pages of sealed content, and goes on overwriting all else, also when such a statement fails', async () => {
+    await db.write(sql`INSERT INTO item (id, bytes) VALUES (6000, ${Buffer.from('sealed-large-'.repeat(20_000))})`)
+    await db.write(deletingSealed(sql`DELETE FROM item WHERE id = ${6000}`))
+    await db.scrub()
+    assert.ok(filesHold(path, 'sealed-large-'))
+    await assert.rejects(db.write(deletingSealed(sql`DELETE FROM nowhere`)))
+    assert.deepEqual(await db.read({ text: 'PRAGMA secure_delete', values: [] }), [{ secure_delete: 1 }])
+    await db.write(sql`INSERT INTO item (id, bytes) VALUES (6001, ${Buffer.from('other-large-'.repeat(30_000))})`)
+    await db.write(sql`DELETE FROM item WHERE id = ${6001}`)
+    await db.scrub()
+    assert.equal(filesHold(path, 'other-large-'), undefined)
   })
 
   it('leaves no deleted or overwritten byte in any of its files after a scrub', async () => {
