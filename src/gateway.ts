@@ -18,6 +18,7 @@ import { CommandError } from './ops/errors.ts'
 import { startHealth } from './ops/health.ts'
 import { pathOf, type Settings } from './ops/settings.ts'
 import { policyTags } from './routing/asked.ts'
+import { createExaminer } from './routing/examiner.ts'
 import { signFormer } from './routing/former.ts'
 import { describeProblem } from './routing/problem.ts'
 import { PolicyAltered } from './routing/signature.ts'
@@ -97,7 +98,9 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const spool = createSpool(spoolParts)
 
   await signFormer(db, keyring, pathOf(settings.keys), clock)
-  const policies = policyStore({ db, clock, methods, signer: keyring, settings })
+  const { examine, close: endExaminer } = createExaminer({ methods, settings, clock })
+  atEnd('policy examiner', endExaminer)
+  const policies = policyStore({ db, clock, methods, signer: keyring, settings, examine })
   await applyPolicyFile(policies, settings, log)
   await policies.ensureDefault().catch((error: unknown) => {
     // The mail that is to be planned by it is held, all other mail flows: better than a gateway that does not start.
@@ -167,7 +170,7 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const portal = createPortal({ settings, vault, clock, log })
   const portalAt = await listening('portal.listen', () => portal.listen())
   atEnd('portal', () => portal.close())
-  const admin = await listening('admin.listen', () => startAdmin({ settings, db, clock, log, policies, signer: keyring }, ready))
+  const admin = await listening('admin.listen', () => startAdmin({ settings, db, clock, log, policies, examine, signer: keyring }, ready))
   atEnd('admin.listen', () => admin.close())
   const health = await listening('metrics.listen', () => startHealth(settings['metrics.listen'], ready))
   atEnd('metrics.listen', () => health.close())

@@ -1,24 +1,36 @@
-/** What a policy text is worth before it is applied: its mistakes, its tests, its warnings. Commands and the API share it. */
+/** What a policy text is worth before it is applied: its mistakes, its tests, its warnings. The store, commands and the API share it. */
 import { lint } from './lint.ts'
 import { parsePolicy } from './parse.ts'
-import type { Policy } from './policy.ts'
 import type { Problem } from './problem.ts'
 import { type Proved, prove } from './prove.ts'
 import type { MethodWords } from './steps.ts'
 import type { WorldSettings } from './worlds.ts'
 
+/** Plain values only: it crosses from thread to thread. */
 export type Examined =
   | { readonly kind: 'errors'; readonly problems: readonly Problem[] }
-  | { readonly kind: 'policy'; readonly policy: Policy; readonly proved: readonly Proved[]; readonly warnings: () => readonly Problem[] }
+  | {
+      readonly kind: 'examined'
+      readonly fingerprint: string
+      /** How many rules it has. */
+      readonly rules: number
+      readonly proved: readonly Proved[]
+      readonly warnings: readonly Problem[]
+    }
 
-/** Read a text, run its tests; nothing is written. `now` in milliseconds since 1970. */
+/** Examines a text somewhere; never rejects for what the text is. */
+export type Examine = (text: string) => Promise<Examined>
+
+/** Read a text, run its tests, look for warnings; nothing is written. `now` in milliseconds since 1970. A large policy takes seconds. */
 export function examine(
   text: string,
   { methods, settings, now }: { readonly methods: MethodWords; readonly settings: WorldSettings; readonly now: number },
 ): Examined {
   const read = parsePolicy(text, methods)
   if (read.kind === 'errors') return read
-  return { kind: 'policy', policy: read.policy, proved: prove(read.policy, settings, now), warnings: () => lint(read.policy, now) }
+  const { fingerprint, rules } = read.policy
+  const proved = prove(read.policy, settings, now)
+  return { kind: 'examined', fingerprint, rules: rules.length, proved, warnings: lint(read.policy, now) }
 }
 
 /** How many tests passed and failed. */

@@ -6,11 +6,11 @@ import type { Clock } from '../ops/clock.ts'
 import type { Signer } from '../seal/signer.ts'
 import { type Db, expecting, type Statement, sql, Unexpected } from '../store/db.ts'
 import { defaultPolicyText } from './default-policy.ts'
-import { lint } from './lint.ts'
+import { type Examine, examine } from './examine.ts'
 import { parsePolicy } from './parse.ts'
 import type { Policy } from './policy.ts'
 import type { Problem } from './problem.ts'
-import { type Proved, prove } from './prove.ts'
+import type { Proved } from './prove.ts'
 import { isSigned, PolicyAltered, type SignedRevision, signRevision } from './signature.ts'
 import type { MethodWords } from './steps.ts'
 import { largestPolicy } from './tree.ts'
@@ -69,13 +69,17 @@ export type PolicyStore = {
 
 type RevisionRow = SignedRevision & { readonly signature: Buffer | null }
 
-/** `methods`: the list of methods/index.ts. `signer`: vouches for what is applied, and refuses what is not ours. `settings`: those tests ask for. */
+/**
+ * `methods`: the list of methods/index.ts. `signer`: vouches for what is applied, and refuses what is not ours. `settings`: those tests ask for.
+ * `examine`: where texts are examined; here when nothing is said.
+ */
 export type PolicyParts = {
   readonly db: Db
   readonly clock: Clock
   readonly methods: MethodWords
   readonly signer: Signer
   readonly settings: WorldSettings
+  readonly examine?: Examine
 }
 
 const keptParsed = 32
@@ -178,14 +182,13 @@ type Change = {
 class Outdated extends Error {}
 
 async function apply(
-  { db, clock, methods, signer, settings }: PolicyParts,
+  { db, clock, methods, signer, settings, examine: away }: PolicyParts,
   { text, by, comment, also = [], onlyAsFirst = false, onto }: Change,
 ): Promise<Applied> {
-  const read = parsePolicy(text, methods)
-  if (read.kind === 'errors') return read
-  const proved = prove(read.policy, settings, clock())
+  const examined = away === undefined ? examine(text, { methods, settings, now: clock() }) : await away(text)
+  if (examined.kind === 'errors') return examined
+  const { fingerprint, rules, proved, warnings } = examined
   if (proved.some(({ passed }) => !passed)) return { kind: 'errors', problems: failures(proved) }
-  const { fingerprint, rules } = read.policy
   for (;;) {
     const before = await inForce(db)
     if (onto !== undefined && onto !== before?.revision) throw new Outdated()
@@ -203,11 +206,11 @@ async function apply(
       actor: by,
       action: 'policy.applied',
       object: String(revision),
-      detail: { fingerprint, comment, rules: rules.length, tests: proved.length },
+      detail: { fingerprint, comment, rules, tests: proved.length },
     })
     try {
       await db.write(expecting(1, insert), told, ...also)
-      return { kind: 'applied', revision, fingerprint, tests: proved.length, warnings: lint(read.policy, now) }
+      return { kind: 'applied', revision, fingerprint, tests: proved.length, warnings }
     } catch (error) {
       // Another process applied a policy between our look and our write: look again.
       if (!(error instanceof Unexpected)) throw error

@@ -76,10 +76,25 @@ async function serve(parts: ApiParts, { route, path, target, bearer, request }: 
   // Before the answer goes out: a look that cannot be noted is not given.
   if (route.looks === true)
     await parts.db.write(entry(parts.clock(), { actor, action: 'trail.looked', object: target.shown, detail: { role: bearer.role } }))
-  const run = () => route.answer({ parts, actor, path, query: target.query, headers: request.headers, body: read.value })
+  const run = async () => {
+    const { signal, end } = watch(request)
+    try {
+      return await route.answer({ parts, actor, path, query: target.query, headers: request.headers, body: read.value, signal })
+    } finally {
+      end()
+    }
+  }
   const key = request.headers['idempotency-key']
   if (route.changes !== true || key === undefined) return run()
   return once(parts, { token: bearer.id, key: String(key), target: `${route.method} ${request.url}`, bytes: read.bytes }, run)
+}
+
+/** Aborts with Gone when the client goes away before its answer; until `end`, for a connection carries many requests. */
+function watch({ socket }: IncomingMessage): { readonly signal: AbortSignal; readonly end: () => void } {
+  const gone = new AbortController()
+  const abort = () => gone.abort(new Gone())
+  socket.once('close', abort)
+  return { signal: gone.signal, end: () => void socket.off('close', abort) }
 }
 
 /** Answers that need no token: they say nothing about this installation. */

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { z } from 'zod'
 import type { Clock } from '../../ops/clock.ts'
 import type { Settings } from '../../ops/settings.ts'
+import type { Examine } from '../../routing/examine.ts'
 import type { PolicyStore } from '../../routing/store.ts'
 import type { Db } from '../../store/db.ts'
 import { type Answer, type ProblemCode, problem } from './problem.ts'
@@ -14,6 +15,7 @@ export type RouteParts = {
   readonly db: Db
   readonly clock: Clock
   readonly policies: PolicyStore
+  readonly examine: Examine
 }
 
 /** One request that may be answered: its asker is known and allowed. */
@@ -23,6 +25,8 @@ export type Call = {
   readonly actor: string
   readonly path: { readonly [name: string]: string }
   readonly headers: IncomingHttpHeaders
+  /** Aborted when the asker goes away. */
+  readonly signal: AbortSignal
 }
 /** A call whose query and body are as they came: texts, and what the body's type makes of it. */
 export type RawCall = Call & { readonly query: { readonly [name: string]: string }; readonly body: unknown }

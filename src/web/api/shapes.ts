@@ -28,6 +28,16 @@ export const testedShape = z.looseObject({
   failed: z.int(),
   tests: z.array(z.looseObject({ line: z.int(), column: z.int(), name: text, passed: z.boolean(), text })),
 })
+const counted = z.looseObject({ count: z.int() })
+export const simulatedShape = z.looseObject({
+  since: time,
+  decisions: z.int(),
+  changed: z.int(),
+  byChange: z.array(z.looseObject({ from: text, to: text, count: z.int() })),
+  byDomain: z.array(z.looseObject({ domain: text, decisions: z.int(), changed: z.int() })),
+  peopleNewlyAsked: counted,
+  cannotTell: counted,
+})
 export const diffShape = z.looseObject({ from: z.int(), to: z.int(), diff: text.describe('unified diff; empty when nothing differs') })
 
 const recipient = z.looseObject({

@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { sql } from '../../../src/store/db.ts'
-import { appliedShape, checkedShape, diffShape, policyShape, revisionsShape, testedShape } from '../../../src/web/api/shapes.ts'
-import { type ApiWorld, json, startApiWorld } from './world.ts'
+import {
+  appliedShape,
+  checkedShape,
+  diffShape,
+  policyShape,
+  revisionsShape,
+  simulatedShape,
+  testedShape,
+} from '../../../src/web/api/shapes.ts'
+import { type ApiWorld, day, json, startApiWorld } from './world.ts'
 
 let world: ApiWorld
 let token: string
@@ -148,6 +156,19 @@ describe('the policy by API', () => {
     const headers = { 'if-match': await tag() }
     const replies = await Promise.all(['h', 'i', 'j'].map((name) => put(text(`${name}.example`), headers)))
     assert.deepEqual(replies.map(({ status }) => status).sort(), [200, 412, 412])
+  })
+
+  test('is simulated over what was decided, one at a time; what it cannot do says so', async () => {
+    const ask = (verb: string, body: object) => world.ask(`${path}/${verb}`, { method: 'POST', token, ...json(body) })
+    const replies = await Promise.all([1, 2].map(() => ask('simulate', { text: text('a.example'), since: '7d' })))
+    const [done] = replies.filter(({ status }) => status === 200)
+    const told = simulatedShape.parse(done?.json())
+    assert.deepEqual([told.decisions, told.changed, told.since], [0, 0, world.clock() - 7 * day])
+    for (const { status, json: body } of replies) assert.ok(status === 200 || body().code === 'unavailable')
+    assert.equal((await ask('simulate', { text: broken })).status, 422)
+    assert.equal((await ask('simulate', { text: text('a.example'), since: '7 days' })).status, 400)
+    const preview = await ask('preview', {})
+    assert.deepEqual([preview.status, preview.json().code], [501, 'not-available'])
   })
 
   test('that was altered in the database is not shown, says so, and is got rid of by a new one', async () => {

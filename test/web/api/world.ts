@@ -8,6 +8,7 @@ import { pino } from 'pino'
 import { methods } from '../../../src/methods/index.ts'
 import { packageRoot } from '../../../src/ops/package-root.ts'
 import { defaultSettings } from '../../../src/ops/settings.ts'
+import { createExaminer } from '../../../src/routing/examiner.ts'
 import { policyStore } from '../../../src/routing/store.ts'
 import { signerOf } from '../../../src/seal/signer.ts'
 import { migrate } from '../../../src/store/migrate.ts'
@@ -39,10 +40,14 @@ export async function startApiWorld() {
   assert.equal((await migrate(db, join(packageRoot, 'migrations'), clock)).kind, 'ready')
   const settings = defaultSettings({ 'admin.listen': { host: '127.0.0.1', port: 0 }, data: folder })
   const signer = signerOf(Buffer.alloc(32, 7))
-  const policies = policyStore({ db, clock, methods, signer, settings })
+  const examiner = createExaminer({ methods, settings, clock })
+  const policies = policyStore({ db, clock, methods, signer, settings, examine: examiner.examine })
   await policies.ensureDefault()
   const tokens = createTokens({ db, clock, signer })
-  const server = await startAdmin({ settings, db, clock, log: pino({ level: 'silent' }), policies, signer }, () => undefined)
+  const server = await startAdmin(
+    { settings, db, clock, log: pino({ level: 'silent' }), policies, examine: examiner.examine, signer },
+    () => undefined,
+  )
   const tokenOf = async (role: Role) => (await tokens.create({ role, name: `test ${role}`, lifetime: 90 * day, by: 'test' })).token
 
   const ask = async (path: string, { method = 'GET', token, headers = {}, body }: Asking = {}): Promise<Reply> => {
@@ -68,12 +73,13 @@ export async function startApiWorld() {
     })
 
   return {
-    ...{ db, policies, tokens, tokenOf, ask, raw, settings, signer, clock, port: server.port },
+    ...{ db, policies, examine: examiner.examine, tokens, tokenOf, ask, raw, settings, signer, clock, port: server.port },
     later: (milliseconds: number) => {
       now += milliseconds
     },
     close: async () => {
       await server.close()
+      await examiner.close()
       await db.close()
       await rm(folder, { recursive: true })
     },
