@@ -59,8 +59,20 @@ function readStepName(tree: Tree, steps: readonly string[], report: Report): str
   return undefined
 }
 
+/** A recipient's wish spares nobody the look that a rule wants. */
+function readLeftOut(tree: Tree, steps: readonly string[], report: Report): string | undefined {
+  const name = readStepName(tree, steps, report)
+  if (name !== 'hold') return name
+  report(
+    tree.at,
+    'never: hold would send past the person who is to look at it',
+    'write a rule of its own for them, before the one that holds',
+  )
+  return undefined
+}
+
 function readNever(tree: Tree, steps: readonly string[], report: Report): readonly string[] | undefined {
-  const names = list(tree).map((item) => readStepName(item, steps, report))
+  const names = list(tree).map((item) => readLeftOut(item, steps, report))
   if (names.length === 0) report(tree.at, 'an empty list of steps', 'name at least one')
   const whole = names.filter((name) => name !== undefined)
   return whole.length === names.length && whole.length > 0 ? whole : undefined

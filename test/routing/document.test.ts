@@ -57,6 +57,7 @@ describe('overrides', () => {
     ['{ to: x.example, prefer: pgpp, reason: r, until: 2026-12-31 }', /step "pgpp" is unknown/],
     ['{ to: x.example, prefer: pgp, reason: r, until: 2026-02-30 }', /"2026-02-30" is not a date/],
     ['{ to: x.example, tls: { level: pinned }, reason: r, until: 2026-12-31 }', /level pinned needs pin/],
+    ['{ to: x.example, never: [pgp, hold], reason: r, until: 2026-12-31 }', /never: hold would send past the person who is to look at it/],
     ['{ to: x.example, prefers: pgp, reason: r, until: 2026-12-31 }', /override key "prefers" is unknown/],
   ] as const)
     test(`are refused when wrong: ${text}`, () => assert.match(problemsOf(`${base}overrides: [${text}]`)[0]?.text ?? '', wrong))
