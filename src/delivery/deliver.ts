@@ -7,6 +7,7 @@ import { type MailFacts, messageFacts } from '../mail/facts.ts'
 import { type Header, parseHeader } from '../mail/header.ts'
 import type { Plan, Step } from '../mail/plan.ts'
 import { codeLife } from '../methods/escrow/code.ts'
+import { asked } from '../methods/escrow/proof.ts'
 import { type Answer, type Attempt, contentFault } from '../methods/method.ts'
 import type { Clock } from '../ops/clock.ts'
 import { failpoint } from '../ops/failpoint.ts'
@@ -23,6 +24,7 @@ import { alike } from './alike.ts'
 import { conclude, postponed, unplanned, unread, unwalked } from './conclude.ts'
 import { CopyRefused, copiesOf, keptCopy, makeCopies } from './copies.ts'
 import { type Head, readHead } from './head.ts'
+import { observedOf } from './observed.ts'
 import { type Planned, planned } from './settlement.ts'
 import { held, type Party, returnedByOperator, walk } from './walk.ts'
 
@@ -175,10 +177,17 @@ async function planParties(
     const known = { reversePath, recipient: recipient.address, mail, size, client, at }
     const { plan, facts } = await parts.planFor(policyRevision, known, { id, header, open })
     decided.set(recipient.id, facts)
-    return plan
+    return withProofs(plan, parts.settings)
   }
   const planned = await Promise.all(recipients.map(async (recipient) => ({ recipient, plan: await planOf(recipient) })))
   return { decided, plans: new Map(planned.map(({ recipient, plan }) => [recipient.id, plan])), parties: partiesOf(planned) }
+}
+
+/** What a letter asks for is part of its plan: settings that are changed later do not change it. */
+function withProofs(plan: Plan, settings: Settings): Plan {
+  const complete = (step: Step): Step =>
+    step.method === 'escrow' ? { ...step, options: { ...step.options, ...asked(step.options, settings) } } : step
+  return { ...plan, steps: plan.steps.map(complete), ...(plan.observed && { observed: plan.observed.map(complete) }) }
 }
 
 function partiesOf(planned: readonly { readonly recipient: ClaimedRecipient; readonly plan: Plan }[]): Party[] {
@@ -215,7 +224,7 @@ async function lifetimeOf({ settings, spoolParts, clockBelieved }: DeliveryParts
   return letter === undefined ? usual : Math.min(usual, letter.expires_at - message.acceptedAt)
 }
 
-function walkParty(
+async function walkParty(
   parts: DeliveryParts,
   group: Group,
   party: Party,
@@ -226,7 +235,7 @@ function walkParty(
   const { message, domain } = group
   const { head, open, whole, fileKey, payloadSha256, plans } = content
   const schedule = message.kind === 'code' ? settings['retry.code'] : settings['retry.schedule']
-  return walk(party, {
+  const endings = await walk(party, {
     attempt: async (step, context) => {
       const attempt = {
         ...context,
@@ -249,10 +258,19 @@ function walkParty(
     jitter: Math.random,
     timing: { schedule, lifetime },
     acceptedAt: message.acceptedAt,
-  }).then((endings) =>
-    endings
-      .map((ending) => (message.kind === 'copy' ? keptCopy(ending, log) : ending))
-      .map((ending) => planned(ending, plans.get(ending.recipient.id) ?? party.plan)),
+  })
+  const kept = message.kind === 'copy' ? endings.map((ending) => keptCopy(ending, log)) : endings
+  const seen = { db: parts.spoolParts.db, settings, size: message.size, encrypted: content.facts.encrypted }
+  return Promise.all(
+    kept.map(async (ending) => {
+      const one = planned(ending, plans.get(ending.recipient.id) ?? party.plan)
+      // What was done must be recorded, whatever is told beside it.
+      const observed = await observedOf(one, seen).catch((error: unknown) => {
+        log.error({ err: error, message: message.id }, 'what a rule that only observes would have done is not known')
+        return undefined
+      })
+      return { ...one, observed }
+    }),
   )
 }
 

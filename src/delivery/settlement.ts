@@ -1,15 +1,15 @@
 /** Turns the ending of a walk into what the spool writes: state, decision record, audit detail. */
 import type { Reason } from '../mail/outcome.ts'
 import { sentence } from '../mail/outcome.ts'
-import type { Plan, StepResult } from '../mail/plan.ts'
+import type { Plan, Step, StepResult } from '../mail/plan.ts'
 import type { PlanFacts } from '../routing/facts.ts'
-import { type DecisionRecord, decisionRecord } from '../routing/record.ts'
+import { type DecisionRecord, decisionRecord, type Observed } from '../routing/record.ts'
 import type { Frozen } from '../spool/frozen.ts'
 import type { Settlement } from '../spool/settle.ts'
 import { type Ending, isDamage, whyNotFirst } from './walk.ts'
 
 /** An ending with the plan that led to it, and what is to be frozen anew; undefined: what is stored stays. */
-export type Planned = Ending & { readonly plan: Plan; readonly frozen: Frozen | undefined }
+export type Planned = Ending & { readonly plan: Plan; readonly frozen: Frozen | undefined; readonly observed?: Observed | undefined }
 
 /** The ending of a walk along this plan. */
 export const planned = (ending: Ending, plan: Plan): Planned => ({
@@ -60,9 +60,10 @@ function recordOf(ending: Planned, facts: PlanFacts | undefined, at: number): De
   const attempt = recipient.attempts + 1
   const steps = [...earlier, lastResult(ending), ...notTried(ending)]
   const outcome = stateOf(ending)
-  if (facts !== undefined) return decisionRecord({ at, attempt, plan, facts, steps, outcome })
+  const observed = ending.observed && { observed: ending.observed }
+  if (facts !== undefined) return decisionRecord({ at, attempt, plan, facts, steps, outcome, ...observed })
   const { revision, fingerprint, rule, trace } = plan
-  return { at, attempt, revision, fingerprint, rule, rulesLookedAt: trace, facts: null, steps, outcome }
+  return { at, attempt, revision, fingerprint, rule, rulesLookedAt: trace, facts: null, steps, outcome, ...observed }
 }
 
 /** In doubt once, in doubt until the end: it forbids every other way (walk.ts). */
@@ -82,7 +83,8 @@ function stateOf({ outcome, answer }: Ending): Settlement['state'] {
   }
 }
 
-const lastResult = ({ outcome, method }: Ending): StepResult => ({
+/** What became of the step at which the walk ended. */
+export const lastResult = ({ outcome, method }: Pick<Ending, 'outcome' | 'method'>): StepResult => ({
   method,
   result: outcome.kind,
   reason: outcome.kind === 'delivered' ? null : outcome.reason,
@@ -91,4 +93,14 @@ const lastResult = ({ outcome, method }: Ending): StepResult => ({
 })
 
 const notTried = ({ plan, step }: Planned): StepResult[] =>
-  plan.steps.slice(step + 1).map(({ method }) => ({ method, result: 'not-tried', reason: null, text: '', evidence: {} }))
+  plan.steps.slice(step + 1).map(({ method, options }) => ({
+    method,
+    result: 'not-tried',
+    reason: null,
+    text: method === 'escrow' ? proofs(options) : '',
+    evidence: {},
+  }))
+
+/** What a letter would ask of its reader. */
+const proofs = ({ proof, 'on-downgrade': downgrade, 'on-clear-path': clearPath }: Step['options']): string =>
+  proof === undefined ? '' : `proof ${proof}; ${clearPath} where no TLS works, ${downgrade} after a downgrade`

@@ -8,12 +8,13 @@ import { refusal } from './remedy.ts'
 
 /** Lines of at most `width` columns, without colour; what a remote host said cannot move the cursor. */
 export function explanationText(explanation: Explanation, width = 100): string {
-  const { steps, wouldBe } = explanation
+  const { steps, wouldBe, to } = explanation
   return [
     ...wrapped(headline(explanation), width, ''),
     ...wrapped(decidedBy(explanation), width, '  ', '    '),
     ...wrapped(looked(explanation), width, '  ', '    '),
     ...stepLines(steps, width),
+    ...(explanation.observed ? wrapped(observedText(explanation.observed, to), width, '  ', '    ') : []),
     ...wouldBe.flatMap((would) => wrapped(`Would be ${title(would.method)} if: ${would.if}.`, width, '  ', '    ')),
   ]
     .map((line) => `${line.trimEnd()}\n`)
@@ -45,7 +46,8 @@ const letterWords: { readonly [outcome: string]: string | undefined } = {
 }
 
 /** The refusals before the step that served; without any, the rule itself is the reason. */
-function becauseOf({ steps, to, rule, outcome }: Explanation): string {
+function becauseOf({ steps, to, rule, outcome, observed }: Explanation): string {
+  if (observed !== undefined && outcome !== 'bounced') return `rule "${rule.name}" only observes`
   const refused = steps.filter(({ result, reason }) => result === 'unsuitable' && reason !== 'held-by-rule')
   if (refused.length === 0)
     return rule.line === 0 ? 'it is mail of this gateway' : `rule "${rule.name}" ${outcome === 'bounced' ? 'says so' : 'asks for it first'}`
@@ -54,6 +56,20 @@ function becauseOf({ steps, to, rule, outcome }: Explanation): string {
   const single = refused.filter(({ reason }) => !(nothingKnown && (reason === 'no-key' || reason === 'no-certificate')))
   const clauses = [...new Set(single.map((step) => refusal(step, domainOf(to))))]
   return oneOf(nothingKnown ? [...clauses, 'no PGP key or certificate is known'] : clauses, 'and')
+}
+
+/** The way that the rule would take once it does more than observe. */
+function observedText({ steps, would }: NonNullable<Explanation['observed']>, to: string): string {
+  if (would === null) return `Only observed: would go by the first of ${steps.join(', ')} that serves.`
+  const { method, assurance, proof, held, earlier } = would
+  const detail = [method, assurance, proof === null ? null : `proof ${proof}`, held ? 'held until a person decides' : null]
+  const clauses = earlier.map(({ method, reason }) =>
+    refusal({ method, reason, result: 'unsuitable', text: '', evidence: {} }, domainOf(to)),
+  )
+  const because = clauses.length === 0 ? '' : `, because ${oneOf([...new Set(clauses)], 'and')}`
+  const went =
+    method === bounce.method ? 'would be returned to its sender' : `would go by ${detail.filter((word) => word !== null).join(', ')}`
+  return `Only observed: ${method === 'wait' ? 'would wait and be tried again' : went}${because}.`
 }
 
 const decidedBy = ({ policy, rule }: Explanation): string =>

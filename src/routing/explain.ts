@@ -5,7 +5,7 @@ import type { Looked, Plan, StepResult } from '../mail/plan.ts'
 import { policyTags } from './asked.ts'
 import { plan } from './plan.ts'
 import { bounce, type Policy } from './policy.ts'
-import type { DecisionRecord } from './record.ts'
+import type { DecisionRecord, Observed } from './record.ts'
 import { remedy } from './remedy.ts'
 
 /** What is known of one recipient of one message. */
@@ -55,6 +55,8 @@ export type Explanation = {
   readonly acceptedAt: number
   readonly attempts: number
   readonly nextAttemptAt: number | null
+  /** Where the rule only observes: what it would have done. */
+  readonly observed?: Observed
 }
 /** The method that would have served, and the one change that it takes. */
 export type WouldBe = { readonly method: string; readonly if: string }
@@ -82,6 +84,7 @@ export function explain(known: Case): Explanation {
     acceptedAt: message.acceptedAt,
     attempts: recipient.attempts,
     nextAttemptAt: recipient.nextAttemptAt,
+    ...(last?.observed && { observed: last.observed }),
   }
 }
 

@@ -1,4 +1,5 @@
 /** The decision record: what was decided for one recipient in one attempt, and on which facts. Append-only; the basis of explain and simulate. */
+import type { Reason } from '../mail/outcome.ts'
 import type { Looked, Plan, StepResult } from '../mail/plan.ts'
 import { type Db, sql } from '../store/db.ts'
 import type { PlanFacts } from './facts.ts'
@@ -18,6 +19,24 @@ export type DecisionRecord = {
   readonly steps: readonly StepResult[]
   /** State of the recipient after the attempt. */
   readonly outcome: string
+  /** Where the rule only observes. */
+  readonly observed?: Observed
+}
+
+/** What a rule that only observes would have done. */
+export type Observed = {
+  /** Names of its steps, in order. */
+  readonly steps: readonly string[]
+  /** The step that would have served, by what was seen while the mail went another way; null where too little was seen. */
+  readonly would: {
+    readonly method: string
+    readonly assurance: string | null
+    readonly proof: string | null
+    readonly held: boolean
+    readonly reason: Reason | null
+    /** The steps before it, and why they could not serve. */
+    readonly earlier: readonly { readonly method: string; readonly reason: Reason }[]
+  } | null
 }
 
 /** Facts as they are kept: addresses, tags, classification, finds by number, yes and no. Never the subject or a word of the content. */
@@ -28,7 +47,10 @@ export function decisionRecord({
   plan,
   facts,
   ...rest
-}: Pick<DecisionRecord, 'at' | 'attempt' | 'steps' | 'outcome'> & { readonly plan: Plan; readonly facts: PlanFacts }): DecisionRecord {
+}: Pick<DecisionRecord, 'at' | 'attempt' | 'steps' | 'outcome' | 'observed'> & {
+  readonly plan: Plan
+  readonly facts: PlanFacts
+}): DecisionRecord {
   const { revision, fingerprint, rule, trace } = plan
   return { ...rest, revision, fingerprint, rule, rulesLookedAt: trace, facts: recordedFacts(facts) }
 }
