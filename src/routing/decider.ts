@@ -4,6 +4,7 @@ import type { Plan } from '../mail/plan.ts'
 import { leavesOf, policyHeaders, policyTags } from './asked.ts'
 import type { PlanFacts } from './facts.ts'
 import { plan, undecided } from './plan.ts'
+import { keptValues } from './planner.ts'
 import type { Detector, Policy } from './policy.ts'
 import { isWord, keptLength } from './record.ts'
 
@@ -84,12 +85,14 @@ function within(bounds: readonly number[], size: number): number {
   return below === size ? size : below + 0.5
 }
 
-/** A value that was cut when it was kept may have held more. */
+/** A value that was cut when it was kept may have held more; and of very many only the first were kept. */
 const whole = (headers: NonNullable<PlanFacts['headers']>, names: readonly string[]): NonNullable<PlanFacts['headers']> =>
   Object.fromEntries(
     names.flatMap((name) => {
       const values = headers[name]
-      return values === undefined || values.some(({ length }) => length >= keptLength) ? [] : [[name, values]]
+      return values === undefined || values.length >= keptValues || values.some(({ length }) => length >= keptLength)
+        ? []
+        : [[name, values]]
     }),
   )
 

@@ -13,15 +13,15 @@ export type Asked = {
   readonly detect: (names: readonly string[], policy: Policy) => Promise<NonNullable<PlanFacts['detected']>>
 }
 
-/** The plan, and the facts it was made on. */
+/** The plan, and the facts it was made on, as far as they are kept. */
 export type Decided = { readonly plan: Plan; readonly facts: PlanFacts }
 
 /** Decide by `policy`; `known` is what is known without looking into the content. */
 export async function decide(policy: Policy, known: Omit<PlanFacts, 'headers' | 'detected'>, asked: Asked): Promise<Decided> {
   const facts = { ...known, headers: headersOf(asked.header, [...classification, ...policyHeaders(policy)]) }
-  if (!undecided(policy, facts).includes('detect')) return { plan: plan(policy, facts), facts }
-  const looked = { ...facts, detected: await asked.detect(policyDetectors(policy), policy) }
-  return { plan: plan(policy, looked), facts: looked }
+  const looks = undecided(policy, facts).includes('detect')
+  const whole = looks ? { ...facts, detected: await asked.detect(policyDetectors(policy), policy) } : facts
+  return { plan: plan(policy, whole), facts: { ...whole, headers: shortened(whole.headers) } }
 }
 
 /** Fields by which mail is classified: kept with each decision, so that a rule that asks for them later can be simulated. */
@@ -37,15 +37,17 @@ export const classification = [
   'x-classification',
 ]
 
-const most = { values: 20, length: 2000 }
+type Headers = NonNullable<PlanFacts['headers']>
 
-function headersOf(header: Header, names: readonly string[]): { [lowerCaseName: string]: readonly string[] } {
-  return Object.fromEntries(
-    [...new Set(names)].map((name) => [
-      name,
-      fields(header, name)
-        .slice(0, most.values)
-        .map((value) => decodeWords(value).slice(0, most.length)),
-    ]),
+/** All of them: a rule must not be got round by a field that is given often, or long. */
+const headersOf = (header: Header, names: readonly string[]): Headers =>
+  Object.fromEntries([...new Set(names)].map((name) => [name, fields(header, name).map(decodeWords)]))
+
+/** What is kept of them with the decision. Where there may have been more, nobody can say later what another rule would have found. */
+export const keptValues = 20
+const keptText = 2000
+
+const shortened = (headers: Headers): Headers =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, values]) => [name, values.slice(0, keptValues).map((value) => value.slice(0, keptText))]),
   )
-}
