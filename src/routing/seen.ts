@@ -201,7 +201,8 @@ function judgeTrouble(need: ChannelNeed, trouble: StepResult, known: Known): Met
 }
 
 /** How long is waited does not change what is met. */
-const sameDemand = (one: Step['options'] | undefined, other: Step['options']): boolean => one !== undefined && demand(one) === demand(other)
+export const sameDemand = (one: Step['options'] | undefined, other: Step['options']): boolean =>
+  one !== undefined && demand(one) === demand(other)
 const demand = ({ level, pin, min }: Step['options']): string => JSON.stringify([level, pin, min])
 
 /** An offered STARTTLS that fails is retried, never skipped; a certificate is looked at only where its domain asks for that. */
