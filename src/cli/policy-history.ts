@@ -1,7 +1,7 @@
 /** The policy commands that look back: show, history, diff, rollback. */
 import type { Command } from 'commander'
-import { createTwoFilesPatch } from 'diff'
 import { CommandError } from '../ops/errors.ts'
+import { policyDiff } from '../routing/difference.ts'
 import { describeProblem } from '../routing/problem.ts'
 import type { PolicyStore, Revision } from '../routing/store.ts'
 import { actor, type Common, command } from './command.ts'
@@ -50,7 +50,7 @@ const diff = (a: string, b: string | undefined, options: Common) =>
   withPolicies(options, async (store) => {
     const from = await revisionOf(store, a)
     const to = b === undefined ? await store.current() : await revisionOf(store, b)
-    const patch = patchOf(from, to)
+    const patch = policyDiff(from, to)
     if (options.json) return printJson({ from: from.revision, to: to.revision, diff: patch })
     print(patch === '' ? `revisions ${from.revision} and ${to.revision} have the same text` : patch)
   })
@@ -59,7 +59,7 @@ const rollback = (number: string, options: Common & { comment: string; dryRun?: 
   withPolicies(options, async (store) => {
     const [old, current] = [await revisionOf(store, number), await store.current()]
     if (options.dryRun) {
-      const patch = patchOf(current, old)
+      const patch = policyDiff(current, old)
       return options.json
         ? printJson({ from: current.revision, to: old.revision, diff: patch })
         : print(patch === '' ? 'nothing would change' : patch)
@@ -85,10 +85,3 @@ async function revisionOf(store: PolicyStore, number: string): Promise<Revision>
 }
 
 const because = (comment: string): string => (comment === '' ? '' : `: ${comment}`)
-
-/** Unified diff; '' when nothing differs. */
-function patchOf(from: Revision, to: Revision): string {
-  if (from.text === to.text) return ''
-  const name = ({ revision, fingerprint, appliedAt }: Revision) => `revision ${revision} (${fingerprint}) ${time(appliedAt)}`
-  return createTwoFilesPatch(name(from), name(to), from.text, to.text, undefined, undefined, { context: 3 }).replace(/^=+\n/, '').trimEnd()
-}

@@ -3,16 +3,14 @@ import type { Command } from 'commander'
 import { methods } from '../methods/index.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
-import { lint } from '../routing/lint.ts'
-import type { Policy } from '../routing/policy.ts'
+import { type Examined, examine, tally } from '../routing/examine.ts'
 import { describeProblem, type Problem } from '../routing/problem.ts'
-import { type Proved, prove } from '../routing/prove.ts'
 import { describeTests, junit } from '../routing/report.ts'
 import { schemaText } from '../routing/schema.ts'
 import { failures } from '../routing/store.ts'
 import { actor, type Common, command } from './command.ts'
 import { policiesOf, settingsOf, withDatabase } from './open.ts'
-import { policyOfText, readPolicy, refused } from './policy-file.ts'
+import { readPolicy, refused } from './policy-file.ts'
 import { addPolicyHistory } from './policy-history.ts'
 import { addPolicyPreview } from './policy-preview.ts'
 import { addPolicySimulate } from './policy-simulate.ts'
@@ -36,22 +34,21 @@ export function addPolicyCommands(program: Command): void {
 }
 
 async function check(file: string, options: Common): Promise<void> {
-  const { text, policy, proved } = await examined(file, options)
+  const { text, rules, proved, warnings } = await examined(file, options)
   const failing = failures(proved)
   if (failing.length > 0) throw refused(file, failing, options.json, text)
-  const warnings = lint(policy, systemClock())
-  if (options.json) return printJson({ valid: true, rules: policy.rules.length, tests: proved.length, warnings })
+  if (options.json) return printJson({ valid: true, rules, tests: proved.length, warnings })
   warn(file, warnings, text)
   const passed = proved.length === 0 ? '' : `, ${count(proved.length, 'test')} passed`
   const warned = warnings.length === 0 ? '' : `, ${count(warnings.length, 'warning')}`
-  print(`${file}: the policy is valid, ${count(policy.rules.length, 'rule')}${passed}${warned}`)
+  print(`${file}: the policy is valid, ${count(rules, 'rule')}${passed}${warned}`)
 }
 
 async function test(file: string, options: Common & { junit?: boolean }): Promise<void> {
   const { proved } = await examined(file, options)
-  const failed = proved.filter(({ passed }) => !passed).length
+  const { passed, failed } = tally(proved)
   if (options.junit) print(junit(file, proved))
-  else if (options.json) printJson({ passed: proved.length - failed, failed, tests: proved })
+  else if (options.json) printJson({ passed, failed, tests: proved })
   else print(proved.length === 0 ? `${file}: the policy has no tests` : describeTests(file, proved))
   if (failed > 0) throw new CommandError('badData', `${count(failed, 'test')} of ${file} ${failed === 1 ? 'fails' : 'fail'}`)
 }
@@ -71,13 +68,14 @@ async function apply(file: string, options: Common & { comment: string; dryRun?:
   })
 }
 
-type Examined = { readonly text: string; readonly policy: Policy; readonly proved: readonly Proved[] }
+type Text = Extract<Examined, { kind: 'examined' }> & { readonly text: string }
 
 /** The text of a file read and its tests run, or exit 65 with every mistake. */
-async function examined(file: string, options: Common): Promise<Examined> {
+async function examined(file: string, options: Common): Promise<Text> {
   const text = await readPolicy(file)
-  const policy = policyOfText(file, text, options)
-  return { text, policy, proved: prove(policy, settingsOf(options), systemClock()) }
+  const found = examine(text, { methods, settings: settingsOf(options), now: systemClock() })
+  if (found.kind === 'errors') throw refused(file, found.problems, options.json, text)
+  return { ...found, text }
 }
 
 function warn(file: string, warnings: readonly Problem[], source: string): void {
