@@ -1,4 +1,5 @@
 /** The delivery worker: claims what is due, walks it along its plan, settles it. */
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
@@ -30,6 +31,8 @@ export type Worker = Courier & {
 const longestSleep = 5000
 /** How long a broken-off attempt may take to end, milliseconds. */
 const lastMoments = 5000
+/** How often to look whether mail that is being accepted has begun, milliseconds. */
+const promised = 20
 /** How often a claim is renewed while it holds. */
 const renewals = 5
 /** How long to look away when all places are taken, milliseconds. */
@@ -158,10 +161,15 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       wake()
       await looping
       clearInterval(renewal)
-      const ended = Promise.allSettled(attempts.values())
+      let waiting = true
+      // What was promised a place just before is not among the attempts yet.
+      const ended = (async () => {
+        while (waiting && underway.size > 0) await Promise.race([...attempts.values(), pause(promised)])
+      })()
       if (await within(breaking.signal.aborted ? 0 : grace, ended)) return
       breaking.abort()
       if (await within(lastMoments, ended)) return
+      waiting = false
       log.error({ attempts: attempts.size }, 'attempts that do not end are left alone: their claims lapse, and their mail stays')
     },
   }

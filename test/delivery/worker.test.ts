@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { startWorker } from '../../src/delivery/worker.ts'
 import { defaultSettings } from '../../src/ops/settings.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
+import type { Group } from '../../src/spool/claim.ts'
 import type { SpoolParts } from '../../src/spool/parts.ts'
 import { type Courier, createSpool } from '../../src/spool/spool.ts'
 import { openBlobs } from '../../src/store/blobs-fs.ts'
@@ -215,5 +216,22 @@ test('a place that was given back is free again', async () => {
   const again = worker.berth(place)
   assert.ok(again)
   again.leave()
+  await stop()
+})
+
+test('stopping waits for mail that was promised a place before, and gives it the same time', async () => {
+  const { attempted, stop, worker } = await start(() => false)
+  await atRest()
+  const berth = worker.berth({ message: 'm', domain: 'lab.example', sender: 's@org.example' })
+  assert.ok(berth)
+  let stopped = false
+  const stopping = worker.stop(5000).then(() => {
+    stopped = true
+  })
+  await wait(100)
+  assert.equal(stopped, false)
+  berth.begin({ message: { id: 'm' }, domain: 'lab.example', recipients: [] } as unknown as Group)
+  await stopping
+  assert.deepEqual(attempted, ['lab.example'])
   await stop()
 })
