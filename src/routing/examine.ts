@@ -1,5 +1,6 @@
 /** What a policy text is worth before it is applied: its mistakes, its tests, its warnings. The store, commands and the API share it. */
 import { lint } from './lint.ts'
+import { outsiders } from './outsiders.ts'
 import { parsePolicy } from './parse.ts'
 import type { Problem } from './problem.ts'
 import { type Proved, prove } from './prove.ts'
@@ -28,6 +29,8 @@ export function examine(
 ): Examined {
   const read = parsePolicy(text, methods)
   if (read.kind === 'errors') return read
+  const problems = outsiders(read.policy, settings['organisation.domains'])
+  if (problems.length > 0) return { kind: 'errors', problems }
   const { fingerprint, rules } = read.policy
   const proved = prove(read.policy, settings, now)
   return { kind: 'examined', fingerprint, rules: rules.length, proved, warnings: lint(read.policy, now) }

@@ -43,4 +43,5 @@ const alone = (settings: WorldSettings): WorldSettings => ({
   'escrow.proof': settings['escrow.proof'],
   'escrow.onDowngrade': settings['escrow.onDowngrade'],
   'escrow.onClearPath': settings['escrow.onClearPath'],
+  'organisation.domains': settings['organisation.domains'],
 })

@@ -9,7 +9,13 @@ import { type Given, type TlsWorld, tlsWorlds } from './policy.ts'
 
 export type WorldSettings = Pick<
   Settings,
-  'retry.tls.soft' | 'retry.tls.ratchet' | 'retry.tls.enforced' | 'escrow.proof' | 'escrow.onDowngrade' | 'escrow.onClearPath'
+  | 'retry.tls.soft'
+  | 'retry.tls.ratchet'
+  | 'retry.tls.enforced'
+  | 'escrow.proof'
+  | 'escrow.onDowngrade'
+  | 'escrow.onClearPath'
+  | 'organisation.domains'
 >
 
 /** Every world there is: TLS of each manner, with and without keys. */

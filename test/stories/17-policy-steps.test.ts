@@ -9,12 +9,16 @@ import { startWorld, type World } from './world.ts'
 
 let world: World
 before(async () => {
-  world = await startWorld({ 'lab.example': {}, 'bare.example': { certificate: 'none' } })
+  world = await startWorld(
+    { 'lab.example': {}, 'bare.example': { certificate: 'none' } },
+    // No route leads to the second domain: nobody there is told.
+    { 'organisation.domains': ['org.example', 'branch.org.example'] },
+  )
   await world.applyPolicy(`version: 1
 rules:
   - name: board
     when: { subject-tag: board }
-    deliver: [{ hold: { approvers: [head@org.example, deputy@org.example, stranger@lab.example] } }, tls, escrow]
+    deliver: [{ hold: { approvers: [head@org.example, deputy@org.example, away@branch.org.example] } }, tls, escrow]
   - name: twice
     when: { subject-tag: twice }
     deliver: [{ hold: { approvers: head@org.example } }, { hold: { approvers: deputy@org.example } }, tls]
@@ -50,7 +54,7 @@ test('mail that a rule holds is sent nowhere; its sender and those who may relea
   assert.deepEqual([recipients[0]?.reason, recipients[0]?.method], ['held-by-rule', 'hold'])
   assert.match(
     recipients[0]?.lastReply ?? '',
-    /held until head@org\.example, deputy@org\.example or stranger@lab\.example releases or returns it/,
+    /held until head@org\.example, deputy@org\.example or away@branch\.org\.example releases or returns it/,
   )
   const sender = await arrived(id, 'ann@org.example')
   assert.match(sender, /Your message has not been sent yet to max@lab\.example.*a person decides about it/s)

@@ -24,7 +24,7 @@ const rules = [
   byRule('payroll', '{ authenticated-as: payroll }'),
   byRule('branch', '{ client: 127.0.0.9 }'),
   byRule('journaled', '{ subject-tag: journal }', '[tls, pgp]', ', also-to: [journal@org.example, archive@org.example]'),
-  byRule('astray', '{ subject-tag: astray }', '[tls]', ', also-to: journal@lab.example'),
+  byRule('astray', '{ subject-tag: astray }', '[tls]', ', also-to: journal@branch.org.example'),
   byRule(
     'watched',
     '{ subject-tag: watch }',
@@ -48,7 +48,8 @@ before(async () => {
       'shut.example': { manner: { script: (verb) => (verb === 'RCPT' ? '550 5.1.1 no such user' : undefined) } },
       'slow.example': { manner: { script: (verb) => (verb === 'RCPT' && slow ? '451 4.2.0 later' : undefined) } },
     },
-    { 'dkim.signUnsigned': true },
+    // No route leads to the second domain.
+    { 'dkim.signUnsigned': true, 'organisation.domains': ['org.example', 'branch.org.example'] },
   )
   await world.applyPolicy(policy)
 })
@@ -134,11 +135,17 @@ test('the copy is made although the message itself is returned', async () => {
   )
 })
 
+test('a policy that would copy mail to others, or ask them, is refused', async () => {
+  const apply = (deliver: string, more = '') => world.applyPolicy(`version: 1\ndefault: { deliver: ${deliver}${more} }\n`)
+  await assert.rejects(apply('[tls]', ', also-to: spy@lab.example'), /also-to: spy@lab\.example is no address of the organisation/)
+  await assert.rejects(apply('[{ hold: { approvers: spy@lab.example } }]'), /approver spy@lab\.example is no address of the organisation/)
+})
+
 test('no copy leaves the organisation: the mail waits and says why, and nothing is sent', async () => {
   const id = await send('max@lab.example', { subject: '[astray] kopie-drei' })
   const { recipients } = await world.settled(id, (message) => message.recipients[0]?.attempts === 1)
   assert.deepEqual([recipients[0]?.state, recipients[0]?.reason], ['waiting', 'local-fault'])
-  assert.match(recipients[0]?.lastReply ?? '', /a copy to journal@lab\.example, but no route of the organisation leads there/)
+  assert.match(recipients[0]?.lastReply ?? '', /a copy to journal@branch\.org\.example, but no route of the organisation leads there/)
   assert.deepEqual(await world.db.read(sql`SELECT id FROM message WHERE kind = 'copy' AND about = ${id}`), [])
   assert.ok(!world.partners['lab.example']?.mails.some(({ content }) => content.includes('kopie-drei')))
   await operate(world.db, 'bounce', { kind: 'id', id }, { actor: 'test', now: Date.now(), dryRun: false })
