@@ -34,7 +34,7 @@ export function addMessageCommands(program: Command): void {
     .option('--to <address>', 'one recipient of it')
     .action((name: string, options: Common & { to?: string }) => {
       const settings = settingsOf(options)
-      return withDatabase(settings, async (db) => explain({ db, policies: await policiesOf(settings, db) }, name, options))
+      return withDatabase(settings, async (db) => explain({ db, settings, policies: await policiesOf(settings, db) }, name, options))
     })
 }
 

@@ -156,8 +156,8 @@ function lacking(leaf: Condition, facts: PlanFacts): { readonly facts: PlanFacts
   }
 }
 
-/** An override for the recipient: another step first, or any TLS. */
-function overridden({ facts, planned }: Went, policy: Policy, side: Side): Change[] {
+/** Where a step was refused, an override for the recipient: another step first, or any TLS. */
+function overridden({ facts, planned, steps }: Went, policy: Policy, side: Side): Change[] {
   const { recipient } = facts
   const own = { line: 0, column: 0, to: { words: [], lists: [] }, reason: '', until: 0 }
   const ladder = planned.filter(({ method }) => method !== bounce.method)
@@ -166,6 +166,7 @@ function overridden({ facts, planned }: Went, policy: Policy, side: Side): Chang
     steps: [...overlaid({ ...own, never: [], prefer: more.prefer, tls: more.tls }, ladder), bounce],
     side,
   })
+  if (!steps.some(({ result }) => result === 'unsuitable')) return []
   // One that is there already would give way to the new one, with all that it changes.
   if (plan(policy, facts).observed !== undefined || laidOver(policy.overrides, [], facts).override !== undefined) return []
   return [

@@ -13,9 +13,10 @@ export function explanationText(explanation: Explanation, width = 100): string {
     ...wrapped(headline(explanation), width, ''),
     ...wrapped(decidedBy(explanation), width, '  ', '    '),
     ...wrapped(looked(explanation), width, '  ', '    '),
-    ...stepLines(steps, width),
+    ...stepLines(explanation, width),
     ...(explanation.observed ? wrapped(observedText(explanation.observed, to), width, '  ', '    ') : []),
     ...wouldBe.flatMap((would) => wrapped(`Would be ${title(would.method)} if: ${would.if}.`, width, '  ', '    ')),
+    ...wrapped(pages(steps), width, '  ', '    '),
   ]
     .map((line) => `${line.trimEnd()}\n`)
     .join('')
@@ -80,9 +81,16 @@ const decidedBy = ({ policy, rule }: Explanation): string =>
 const looked = ({ rulesLookedAt }: Explanation): string =>
   rulesLookedAt.length === 0 ? '' : `rules looked at: ${rulesLookedAt.map(({ name, because }) => `${name} (${because})`).join('; ')}`
 
-function stepLines(steps: readonly StepResult[], width: number): string[] {
+/** Where each reason is explained. */
+function pages(steps: readonly StepResult[]): string {
+  const reasons = [...new Set(steps.flatMap(({ reason }) => reason ?? []))]
+  return reasons.length === 0 ? '' : `see ${reasons.map((reason) => `docs/reasons.md#${reason}`).join(', ')}`
+}
+
+function stepLines({ steps, asked }: Explanation, width: number): string[] {
+  const names = longest(steps.map(({ method }) => method))
   const rows = steps.map((step, index) => ({
-    left: `  ${index + 1} ${step.method}`,
+    left: `  ${index + 1} ${step.method.padEnd(names)}${asked[index] ? `  asked ${asked[index]}` : ''}`.trimEnd(),
     text: step.text,
     word: resultWord(step),
     reason: reasonWord(step),

@@ -1,12 +1,13 @@
 /** Says why a recipient's mail went as it went, and what would have changed it: pure, from the stored evidence. */
-import { domainOf } from '../mail/address.ts'
 import type { Reason } from '../mail/outcome.ts'
-import type { Looked, Plan, StepResult } from '../mail/plan.ts'
-import { policyTags } from './asked.ts'
-import { plan } from './plan.ts'
+import type { Looked, Plan, Step, StepResult } from '../mail/plan.ts'
+import { defaultSettings } from '../ops/settings.ts'
+import { counterfactuals, type WouldBe } from './counterfactuals.ts'
+import type { PlanFacts } from './facts.ts'
 import { bounce, type Policy } from './policy.ts'
 import type { DecisionRecord, Observed } from './record.ts'
-import { remedy } from './remedy.ts'
+import type { Surroundings } from './replay.ts'
+import type { SimulationSettings } from './simulate.ts'
 
 /** What is known of one recipient of one message. */
 export type Case = {
@@ -32,8 +33,12 @@ export type Case = {
   }
   /** First attempt first; empty while nothing was tried. */
   readonly records: readonly DecisionRecord[]
-  /** The revision in force at acceptance, for what another subject tag would have done; absent: not asked. */
+  /** The revision in force at acceptance, for what another rule would have done; absent: not asked. */
   readonly policy?: Policy
+  /** What is known of its domain and its keys; absent: nothing. */
+  readonly around?: Surroundings
+  /** Absent: those of a fresh installation. */
+  readonly settings?: SimulationSettings
 }
 
 /** The JSON of `explain`; fields may be added. Times in milliseconds since 1970. */
@@ -49,6 +54,8 @@ export type Explanation = {
   readonly rule: Plan['rule']
   readonly rulesLookedAt: readonly Looked[]
   readonly steps: readonly StepResult[]
+  /** Of each step what was asked of it: `verified` of a TLS channel; null: nothing to tell. */
+  readonly asked: readonly (string | null)[]
   readonly wouldBe: readonly WouldBe[]
   readonly assurance: string | null
   readonly proof: string | null
@@ -58,8 +65,6 @@ export type Explanation = {
   /** Where the rule only observes: what it would have done. */
   readonly observed?: Observed
 }
-/** The method that would have served, and the one change that it takes. */
-export type WouldBe = { readonly method: string; readonly if: string }
 
 export function explain(known: Case): Explanation {
   const { message, recipient, records } = known
@@ -78,7 +83,8 @@ export function explain(known: Case): Explanation {
     rule,
     rulesLookedAt,
     steps,
-    wouldBe: [...remedies(recipient, steps), ...(isOpen(recipient.state, steps) ? otherTags(known, steps) : [])],
+    wouldBe: changes(known, steps),
+    asked: askedOf(steps, plannedSteps(known, steps)),
     assurance: recipient.assurance,
     proof: recipient.proof,
     acceptedAt: message.acceptedAt,
@@ -103,34 +109,41 @@ const untried = (frozen: Plan | null): StepResult[] =>
 const withoutImpliedEnd = (steps: readonly StepResult[]): readonly StepResult[] =>
   steps.length > 1 && steps.at(-1)?.method === bounce.method && steps.at(-1)?.result === 'not-tried' ? steps.slice(0, -1) : steps
 
-function remedies({ address }: Case['recipient'], steps: readonly StepResult[]): WouldBe[] {
-  return steps.flatMap((step) => {
-    const change = step.result === 'unsuitable' || step.result === 'deferred' ? remedy(step, address, domainOf(address)) : undefined
-    return change === undefined ? [] : [{ method: step.method, if: change }]
-  })
-}
-
 /** Another rule would help only where a rule decided: not a host that is down, nor an address that does not exist (it must not become a letter). */
 const isOpen = (state: string, steps: readonly StepResult[]): boolean =>
   state === 'bounced' ? steps.at(-1)?.method === bounce.method : state !== 'waiting' && state !== 'held'
 
-const mostTags = 3
+/** What was asked of each step, in a word: `verified` of a TLS channel. */
+function askedOf(steps: readonly StepResult[], planned: readonly Step[]): (string | null)[] {
+  return steps.map(({ method }, i) => {
+    const asked = planned[i]
+    const level = asked?.method === method && method === 'tls' ? asked.options.level : undefined
+    return typeof level === 'string' ? level : null
+  })
+}
 
-/** Ask the plan again as if the subject carried each tag that the policy knows: what would be the first step not known to be unsuitable? */
-function otherTags({ policy, recipient, records }: Case, steps: readonly StepResult[]): WouldBe[] {
-  const facts = records.findLast((record) => record.facts !== null)?.facts
-  if (policy === undefined || !facts) return []
-  const ruledOut = new Set(steps.filter(({ result }) => result === 'unsuitable').map(({ method }) => method))
-  const used = recipient.method ?? steps.find(({ result }) => result === 'deferred')?.method ?? bounce.method
-  const before = plan(policy, facts).rule.name
-  return policyTags(policy)
-    .filter((tag) => !facts.mail.subjectTags.includes(tag))
-    .flatMap((tag): WouldBe[] => {
-      const other = plan(policy, { ...facts, mail: { ...facts.mail, subjectTags: [...facts.mail.subjectTags, tag] } })
-      const method = other.steps.find((step) => !ruledOut.has(step.method))?.method
-      return method === undefined || method === used || method === bounce.method || other.rule.name === before
-        ? []
-        : [{ method, if: `the subject carries [${tag}] (rule "${other.rule.name}", line ${other.rule.line})` }]
-    })
-    .slice(0, mostTags)
+const nowhere: Surroundings = { probed: new Map(), verifiedAt: new Map(), keys: new Map() }
+
+function changes(known: Case, steps: readonly StepResult[]): WouldBe[] {
+  const { policy, recipient, records, message, around = nowhere, settings = defaultSettings({}) } = known
+  const facts = records.findLast((record) => record.facts !== null)?.facts ?? unknownFacts(message.reversePath, recipient.address)
+  const waits = steps.find(({ result }) => result === 'deferred')?.method
+  const method = recipient.method ?? waits ?? bounce.method
+  const walked = plannedSteps(known, steps)
+  return counterfactuals(
+    { facts, steps, planned: walked, method, policy, around, settings },
+    isOpen(recipient.state, steps) && facts.at !== 0,
+  )
+}
+
+/** Of mail that no policy was asked about. `at: 0` marks them. */
+const unknownFacts = (reversePath: string, recipient: string): PlanFacts => ({
+  ...{ reversePath, recipient, at: 0 },
+  mail: { headerFrom: '', subjectTags: [], autoSubmitted: false, dsn: false, encrypted: false },
+})
+
+/** With their options, where the frozen plan is the one that was walked. */
+function plannedSteps({ recipient }: Case, steps: readonly StepResult[]): readonly Step[] {
+  const frozen = recipient.plan?.steps ?? []
+  return steps.every(({ method }, i) => frozen[i]?.method === method) ? frozen : steps.map(({ method }) => ({ method, options: {} }))
 }

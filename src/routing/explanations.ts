@@ -1,11 +1,15 @@
 /** Reads what explain needs of one message from the database. */
 import { parseAddress } from '../mail/address.ts'
 import type { Reason } from '../mail/outcome.ts'
+import { systemClock } from '../ops/clock.ts'
+import { defaultSettings, type Settings } from '../ops/settings.ts'
 import { readFrozen } from '../spool/frozen.ts'
 import { type Db, sql } from '../store/db.ts'
 import { type Explanation, explain } from './explain.ts'
 import { readRecords } from './record.ts'
+import { readSurroundings } from './replay.ts'
 import { PolicyAltered } from './signature.ts'
+import type { SimulationSettings } from './simulate.ts'
 import type { PolicyStore } from './store.ts'
 
 type MessageRow = { id: string; message_id: string; reverse_path: string; policy_revision: number; accepted_at: number }
@@ -23,15 +27,18 @@ type RecipientRow = {
   letter_state: string | null
 }
 
+/** `settings`: those that decide what would be done; absent: those of a fresh installation. */
+export type ExplainParts = {
+  readonly db: Db
+  readonly policies: Pick<PolicyStore, 'at'>
+  readonly settings?: SimulationSettings & Pick<Settings, 'tls.ratchet'>
+}
+
 /**
  * One explanation for each recipient (or for `to` alone) of the message with this id or Message-ID, with or without its angle brackets.
  * Empty when there is no such message or recipient.
  */
-export async function readExplanations(
-  parts: { readonly db: Db; readonly policies: Pick<PolicyStore, 'at'> },
-  message: string,
-  to?: string,
-): Promise<Explanation[]> {
+export async function readExplanations(parts: ExplainParts, message: string, to?: string): Promise<Explanation[]> {
   const { db } = parts
   const bracketed = message.startsWith('<') ? message : `<${message}>`
   const messages = await db.read<MessageRow>(sql`
@@ -41,7 +48,7 @@ export async function readExplanations(
 }
 
 async function explainMessage(
-  { db, policies }: Parameters<typeof readExplanations>[0],
+  { db, policies, settings = defaultSettings({}) }: ExplainParts,
   message: MessageRow,
   to: string | undefined,
 ): Promise<Explanation[]> {
@@ -65,6 +72,8 @@ async function explainMessage(
         },
         recipient: readRecipient(row),
         records: await readRecords(db, row.id),
+        around: await readSurroundings(db, systemClock(), settings['tls.ratchet'], row.address),
+        settings,
         ...(revision && { policy: revision.policy }),
       }),
     ),

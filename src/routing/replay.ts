@@ -1,4 +1,5 @@
 /** Reads back the decisions of a time, in pages, with what is known of domains and keys: what a simulation replays. */
+import { domainOf } from '../mail/address.ts'
 import { idFloor } from '../mail/id.ts'
 import type { StepResult } from '../mail/plan.ts'
 import { type Db, sql } from '../store/db.ts'
@@ -67,16 +68,17 @@ export type Surroundings = {
 
 const told = ['clear', 'encrypted', 'verified', 'authenticated']
 
-/** `now` and `ratchet` (how long verified TLS is remembered) in milliseconds. */
-export async function readSurroundings(db: Db, now: number, ratchet: number): Promise<Surroundings> {
+/** `now` and `ratchet` (how long verified TLS is remembered) in milliseconds; of one recipient, or of all. */
+export async function readSurroundings(db: Db, now: number, ratchet: number, only = ''): Promise<Surroundings> {
+  const domain = only === '' ? '' : domainOf(only)
   const probed = await db.read<{ domain: string; posture: Probed['posture']; reason: string | null }>(sql`
     SELECT d.domain AS domain, d.posture AS posture, p.reason AS reason FROM probed_domain d
-    LEFT JOIN probe p ON p.domain = d.domain AND p.at = d.last_at WHERE d.posture IS NOT NULL`)
+    LEFT JOIN probe p ON p.domain = d.domain AND p.at = d.last_at WHERE d.posture IS NOT NULL AND (${domain} = '' OR d.domain = ${domain})`)
   const verified = await db.read<{ domain: string; verified_at: number }>(
-    sql`SELECT domain, verified_at FROM posture WHERE verified_at > ${now - ratchet}`,
+    sql`SELECT domain, verified_at FROM posture WHERE verified_at > ${now - ratchet} AND (${domain} = '' OR domain = ${domain})`,
   )
   const keys = await db.read<{ address: string; trust: string }>(
-    sql`SELECT address, trust FROM pgp_key WHERE expires_at IS NULL OR expires_at > ${now}`,
+    sql`SELECT address, trust FROM pgp_key WHERE (expires_at IS NULL OR expires_at > ${now}) AND (${only} = '' OR address = ${only.toLowerCase()})`,
   )
   return {
     probed: new Map(

@@ -105,6 +105,7 @@ describe('explain', () => {
     assert.deepEqual(explain(letter).wouldBe, [
       { method: 'tls', if: 'lab.example renews its certificate' },
       { method: 'pgp', if: 'a PGP key for max@lab.example is imported (letterlock keys pgp import FILE)' },
+      { method: 'tls', if: 'an override for max@lab.example takes any TLS (tls: { level: encrypted })' },
     ])
   })
 
@@ -168,11 +169,13 @@ describe('explanationText', () => {
       /banks-tls-only \(no: to is lab\.example\); marked-portal \(no: subject has no tag \[portal\]\); default \(yes: no rule before it matched\)/,
     )
     assert.match(whole, /Would be TLS if: lab\.example renews its certificate\./)
+    assert.match(whole, /see docs\/reasons\.md#certificate-expired, docs\/reasons\.md#no-key, docs\/reasons\.md#no-certificate/)
     const steps = text.filter((line) => /^ {2}\d /.test(line))
     assert.deepEqual(
       steps.map((line) => line.slice(2, 10).trim()),
       ['1 tls', '2 pgp', '3 smime', '4 escrow'],
     )
+    assert.match(steps[0] ?? '', /^ {2}1 tls +asked verified +the certificate of/)
     const columns = ['refused', 'no key', 'no certificate', 'chosen'].map((word, index) => steps[index]?.lastIndexOf(word))
     assert.equal(new Set(columns).size, 1, `columns ${columns}`)
   })
