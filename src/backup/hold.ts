@@ -23,7 +23,7 @@ export type Restored = {
 
 const pages = 500
 
-/** Hold everything that waits, end sessions and codes, and tell the audit. All of it is one write. */
+/** Hold everything that waits, end sessions, codes and API tokens, and tell the audit. All of it is one write. */
 export async function holdBack(db: Db, { manifest, epochs, actor, now }: Restored): Promise<HeldBack> {
   const from = `the backup of ${new Date(manifest.madeAt).toISOString().slice(0, 19).replace('T', ' ')}Z`
   const held = await count(db, sql`SELECT COUNT(*) AS count FROM recipient WHERE state = 'waiting'`)
@@ -49,6 +49,9 @@ export async function holdBack(db: Db, { manifest, epochs, actor, now }: Restore
     // What was opened then must not be open now: a session or a code of that time may be in other hands.
     sql`DELETE FROM portal_session`,
     sql`UPDATE code SET spent = 1 WHERE spent = 0`,
+    // One that was revoked since would be good again.
+    sql`UPDATE api_token SET revoked_at = ${now} WHERE revoked_at IS NULL`,
+    sql`DELETE FROM api_answer`,
     entry(now, {
       actor,
       action: 'backup.restored',

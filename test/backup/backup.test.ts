@@ -99,13 +99,16 @@ describe('a backup', () => {
       await parts.db.close()
     }))
 
-  test('restored: everything that waited is held until released, sessions and codes are ended, and the audit chain goes on', () =>
+  test('restored: everything that waited is held until released, sessions, codes and API tokens are ended, and the audit chain goes on', () =>
     inFolder(async (data) => {
       const parts = await open(settingsAt(data))
       const [small, large] = [await accept(parts, 10), await accept(parts, 400_000)]
       await parts.db.write(
         sql`INSERT INTO portal_session (id, sealed, letter, created_at, seen_at, ends_at) VALUES ('s', ${Buffer.alloc(1)}, 'l', 1, 1, 1)`,
         sql`INSERT INTO code (id, letter, address, code_mac, words, asked_at, long, spent) VALUES ('c', 'l', 'a', 'm', 'w', 1, 0, 0)`,
+        sql`INSERT INTO api_token (id, name, role, hash, created_at, created_by, expires_at, signature)
+          VALUES ('t', 'n', 'owner', 'h', 1, 'ann', ${now + 1e9}, ${Buffer.alloc(64)})`,
+        sql`INSERT INTO api_answer (token, key, request, at) VALUES ('t', 'k', 'r', ${now})`,
       )
       await chainEntries(parts.db)
       const path = join(data, 'out.tar.age')
@@ -121,6 +124,8 @@ describe('a backup', () => {
       ])
       assert.deepEqual(await again.db.read(sql`SELECT id FROM portal_session`), [])
       assert.deepEqual(await again.db.read(sql`SELECT spent FROM code`), [{ spent: 1 }])
+      assert.deepEqual(await again.db.read(sql`SELECT revoked_at FROM api_token`), [{ revoked_at: now }])
+      assert.deepEqual(await again.db.read(sql`SELECT key FROM api_answer`), [])
       await chainEntries(again.db)
       assert.equal((await verifyChain(again.db)).kind, 'sound')
       assert.equal((await again.db.read(sql`SELECT id FROM audit WHERE action = 'backup.restored' AND seq IS NOT NULL`)).length, 1)
