@@ -170,7 +170,9 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const portal = createPortal({ settings, vault, clock, log })
   const portalAt = await listening('portal.listen', () => portal.listen())
   atEnd('portal', () => portal.close())
-  const admin = await listening('admin.listen', () => startAdmin({ settings, db, clock, log, policies, examine, signer: keyring }, ready))
+  const admin = await listening('admin.listen', () =>
+    startAdmin({ settings, db, clock, log, policies, examine, detect, signer: keyring }, ready),
+  )
   atEnd('admin.listen', () => admin.close())
   const health = await listening('metrics.listen', () => startHealth(settings['metrics.listen'], ready))
   atEnd('metrics.listen', () => health.close())
@@ -192,9 +194,12 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
     smtp: at.plain,
     portal: portalAt,
     reload: async () => {
-      certificate = await smtpCertificate(settings)
+      // What is wrong with the one must not keep the other from being read.
+      const policy = applyPolicyFile(policies, settings, log).catch((error: unknown) =>
+        log.error({ err: error }, 'policy.file cannot be read again'),
+      )
+      certificate = await smtpCertificate(settings).finally(() => policy)
       submission.reloadCertificate()
-      await applyPolicyFile(policies, settings, log)
     },
     stop: async (grace) => {
       notReady = 'stopping'

@@ -44,7 +44,7 @@ export async function answerHealth(request: IncomingMessage, response: ServerRes
   const allowed = request.method === 'GET' || request.method === 'HEAD'
   if (known && !allowed) return send(request, response, 405, 'only GET and HEAD')
   if (path === '/livez') return send(request, response, 200, 'ok')
-  if (path !== '/readyz') return send(request, response, 404, 'here are /livez and /readyz; the rest is not available in this version')
+  if (path !== '/readyz') return send(request, response, 404, 'here are /livez and /readyz; /api/openapi.json on admin.listen lists more')
   const why = await ready()
   send(request, response, why === undefined ? 200 : 503, why ?? 'ok')
 }

@@ -106,7 +106,11 @@ export const table = {
   'portal.formerUrls': now('', kind.list(kind.origin), 'Earlier values of portal.url, whose links still work.'),
   'portal.tls.cert': later('', kind.optional(kind.path), 'PEM certificate for the portal; put a TLS proxy in front meanwhile.'),
   'portal.tls.key': later('', kind.optional(kind.path), 'PEM key for the portal; put a TLS proxy in front meanwhile.'),
-  'admin.listen': now('127.0.0.1:8081', kind.listen, 'Where /readyz and /livez answer; the console comes later.'),
+  'admin.listen': now(
+    '127.0.0.1:8081',
+    kind.listen,
+    'Where the API answers (docs/api.md), and /readyz and /livez; the console comes later.',
+  ),
   'admin.url': later('http://localhost:8081', kind.origin, 'The address of the console.'),
   'admin.tls.cert': later('', kind.optional(kind.path), 'PEM certificate for the console.'),
   'admin.tls.key': later('', kind.optional(kind.path), 'PEM key for the console.'),

@@ -79,7 +79,16 @@ async function serve(parts: ApiParts, { route, path, target, bearer, request }: 
   const run = async () => {
     const { signal, end } = watch(request)
     try {
-      return await route.answer({ parts, actor, path, query: target.query, headers: request.headers, body: read.value, signal })
+      return await route.answer({
+        parts,
+        actor,
+        role: bearer.role,
+        path,
+        query: target.query,
+        headers: request.headers,
+        body: read.value,
+        signal,
+      })
     } finally {
       end()
     }

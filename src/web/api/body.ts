@@ -14,7 +14,10 @@ const largestJson = 16 * 1024
 const close = { headers: { connection: 'close' } }
 
 /** The body as this route takes it; undefined where it takes none. Rejects when the client goes away. */
-export async function readBody(request: IncomingMessage, { body, yaml = false }: Pick<Route, 'body' | 'yaml'>): Promise<Read> {
+export async function readBody(
+  request: IncomingMessage,
+  { body, yaml = false, long = yaml }: Pick<Route, 'body' | 'yaml' | 'long'>,
+): Promise<Read> {
   const announced = Number(request.headers['content-length'] ?? 0)
   const empty = announced === 0 && request.headers['transfer-encoding'] === undefined
   if (body === undefined) {
@@ -24,7 +27,7 @@ export async function readBody(request: IncomingMessage, { body, yaml = false }:
   const type = typeOf(request, yaml)
   if (type === undefined)
     return refused(problem('unsupported-media-type', `Content-Type: ${wanted(yaml)}, in UTF-8, not compressed`, close))
-  const most = type === 'yaml' ? largestPolicy : yaml ? largestJsonPolicy : largestJson
+  const most = type === 'yaml' ? largestPolicy : long ? largestJsonPolicy : largestJson
   const bytes = announced > most ? undefined : await collect(request, most)
   if (bytes === undefined) return refused(problem('too-large', `the body has more than ${most} bytes`, close))
   const text = decode(bytes)

@@ -3,13 +3,12 @@ import { z } from 'zod'
 import { methods } from '../../methods/index.ts'
 import { policyDiff } from '../../routing/difference.ts'
 import { tally } from '../../routing/examine.ts'
-import { parsePolicy } from '../../routing/parse.ts'
+import type { Problem } from '../../routing/problem.ts'
 import { policySchema } from '../../routing/schema.ts'
-import { runSimulation } from '../../routing/simulation.ts'
-import { type Applied, failures, type PolicyStore, type Revision } from '../../routing/store.ts'
+import { failures, type PolicyStore, type Revision } from '../../routing/store.ts'
 import { type Answer, problem } from './problem.ts'
 import { type Call, ok, type Route, route } from './route.ts'
-import { appliedShape, checkedShape, diffShape, policyShape, revisionsShape, simulatedShape, testedShape } from './shapes.ts'
+import { appliedShape, checkedShape, diffShape, policyShape, revisionsShape, testedShape } from './shapes.ts'
 
 const path = '/api/v1/policy'
 const text = z.string().describe('the policy, YAML')
@@ -53,27 +52,6 @@ export const policyRoutes: readonly Route[] = [
       if (examined.kind === 'errors') return invalid(examined)
       return ok({ ...tally(examined.proved), tests: examined.proved })
     },
-  }),
-  later('preview'),
-  route({
-    ...{
-      ...tried,
-      method: 'POST',
-      path: `${path}/simulate`,
-      looks: true,
-      summary: 'What a text would have made of past mail, and for whom that is a change',
-    },
-    body: z.strictObject({
-      text,
-      since: z
-        .string()
-        .regex(/^[1-9]\d{0,5}[mhd]$/, 'expected a length of time such as 30d or 12h')
-        .default('30d'),
-      against: z.enum(['now', 'then']).default('now').describe('compare with the policy in force, or with those that decided then'),
-    }),
-    answers: { status: 200, what: 'as `letterlock policy simulate --json`', shape: simulatedShape },
-    problems: ['policy-invalid', 'unavailable'],
-    run: (call) => simulate(call, call.body),
   }),
   route({
     ...{ method: 'GET', path: `${path}/schema`, right: 'policy.read', summary: 'The JSON Schema of the language' },
@@ -122,49 +100,6 @@ export const policyRoutes: readonly Route[] = [
     },
   }),
 ]
-
-/** One at a time in each process: a simulation is seconds of work beside the mail that flows. */
-const turn = createTurn()
-
-async function simulate(
-  { parts, signal }: Call,
-  { text, since: span, against }: { text: string; since: string; against: 'now' | 'then' },
-): Promise<Answer> {
-  const read = parsePolicy(text, methods)
-  if (read.kind === 'errors') return invalid(read)
-  const since = parts.clock() - Number(span.slice(0, -1)) * lengths[span.slice(-1) as keyof typeof lengths]
-  const told = await turn(() => runSimulation(read.policy, parts, { since, against, signal }))
-  if (told === undefined)
-    return problem('unavailable', 'another simulation is running; try again in some seconds', { headers: { 'retry-after': '10' } })
-  return ok({ since, against, ...told })
-}
-
-const lengths = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
-
-/** Runs what it is given, unless something runs: then undefined at once. */
-function createTurn(): <T>(work: () => Promise<T>) => Promise<T | undefined> {
-  let busy = false
-  return async (work) => {
-    if (busy) return undefined
-    busy = true
-    try {
-      return await work()
-    } finally {
-      busy = false
-    }
-  }
-}
-
-/** Named by the product; the commands have them, the API does not yet. */
-function later(name: string): Route {
-  return route({
-    ...{ method: 'POST', path: `${path}/${name}`, right: 'policy.try', summary: `${name}: not available in this version` },
-    body: z.looseObject({}),
-    answers: { status: 501, what: 'not available in this version' },
-    problems: ['not-available'],
-    run: async () => problem('not-available', `POST ${path}/${name} is not available in this version; use \`letterlock policy ${name}\``),
-  })
-}
 
 const shown = ({ revision, fingerprint, appliedAt, appliedBy, comment, text }: Revision) => ({
   ...{ revision, fingerprint, appliedAt, appliedBy, comment, text },
@@ -224,7 +159,8 @@ function revisionIn([latest]: Awaited<ReturnType<PolicyStore['history']>>, field
 const changed = (): Answer =>
   problem('policy-changed', 'If-Match names another policy than the one in force; read it again and see what changed')
 
-const invalid = ({ problems }: Extract<Applied, { kind: 'errors' }>): Answer =>
+/** What is wrong with a policy, place by place. */
+export const invalid = ({ problems }: { readonly problems: readonly Problem[] }): Answer =>
   problem('policy-invalid', problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`, { problems })
 
 const revisionOf = async (policies: PolicyStore, revision: string): Promise<Revision | undefined> =>

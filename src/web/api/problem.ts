@@ -26,7 +26,6 @@ export const problems = {
   'if-match-needed': { status: 428, title: 'Say with If-Match which policy you change' },
   'too-many-failures': { status: 429, title: 'Too many refused tokens from this address' },
   fault: { status: 500, title: 'Something is wrong on our side' },
-  'not-available': { status: 501, title: 'Not available in this version' },
   'policy-altered': { status: 503, title: 'The policy in force was altered in the database' },
   'outcome-unknown': { status: 503, title: 'The database broke off: the change may have been done, or not' },
   unavailable: { status: 503, title: 'What is needed for an answer does not answer' },

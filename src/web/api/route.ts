@@ -1,13 +1,14 @@
 /** What a route of the API is: its address, who may ask, what it takes and what it answers. Serving and OpenAPI read the same. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { z } from 'zod'
+import type { Detect } from '../../detect/detect.ts'
 import type { Clock } from '../../ops/clock.ts'
 import type { Settings } from '../../ops/settings.ts'
 import type { Examine } from '../../routing/examine.ts'
 import type { PolicyStore } from '../../routing/store.ts'
 import type { Db } from '../../store/db.ts'
 import { type Answer, type ProblemCode, problem } from './problem.ts'
-import type { Right } from './roles.ts'
+import type { Right, Role } from './roles.ts'
 
 /** What routes work with. */
 export type RouteParts = {
@@ -16,6 +17,7 @@ export type RouteParts = {
   readonly clock: Clock
   readonly policies: PolicyStore
   readonly examine: Examine
+  readonly detect: Detect
 }
 
 /** One request that may be answered: its asker is known and allowed. */
@@ -23,6 +25,7 @@ export type Call = {
   readonly parts: RouteParts
   /** Who asks, as the audit knows them. */
   readonly actor: string
+  readonly role: Role
   readonly path: { readonly [name: string]: string }
   readonly headers: IncomingHttpHeaders
   /** Aborted when the asker goes away. */
@@ -48,6 +51,8 @@ type Facts = {
   readonly fields?: readonly { readonly name: 'If-Match' | 'If-None-Match'; readonly required: boolean }[]
   /** The body may be the text of a policy itself, as application/yaml. */
   readonly yaml?: boolean
+  /** Its JSON may be as long as that of a policy. */
+  readonly long?: boolean
 }
 
 export type Route = Facts & {

@@ -1,10 +1,11 @@
 /** All routes of the API: the one table that is served and that OpenAPI is made of. */
+import { foresightRoutes } from './foresight-routes.ts'
 import { policyRoutes } from './policy-routes.ts'
 import { queueRoutes } from './queue-routes.ts'
 import type { Route } from './route.ts'
 import { trailRoutes } from './trail-routes.ts'
 
-export const routes: readonly Route[] = [...policyRoutes, ...trailRoutes, ...queueRoutes]
+export const routes: readonly Route[] = [...policyRoutes, ...foresightRoutes, ...trailRoutes, ...queueRoutes]
 
 export type Match =
   | { readonly kind: 'route'; readonly route: Route; readonly path: { readonly [name: string]: string } }

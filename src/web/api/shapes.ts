@@ -38,6 +38,19 @@ export const simulatedShape = z.looseObject({
   peopleNewlyAsked: counted,
   cannotTell: counted,
 })
+export const previewShape = z.looseObject({
+  from: text,
+  to: text,
+  rule: z.looseObject({ name: text, line: z.int() }),
+  rulesLookedAt: z.array(z.looseObject({ name: text, matched: z.boolean(), because: text })),
+  steps: z.array(text),
+  method: text,
+  clear: z.boolean().describe('it could travel unencrypted'),
+  held: z.boolean(),
+  proof: maybe(text),
+  reason: maybe(text),
+  text: text.describe('what would become of it, in words'),
+})
 export const diffShape = z.looseObject({ from: z.int(), to: z.int(), diff: text.describe('unified diff; empty when nothing differs') })
 
 const recipient = z.looseObject({

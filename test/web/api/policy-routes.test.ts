@@ -6,6 +6,7 @@ import {
   checkedShape,
   diffShape,
   policyShape,
+  previewShape,
   revisionsShape,
   simulatedShape,
   testedShape,
@@ -167,8 +168,30 @@ describe('the policy by API', () => {
     for (const { status, json: body } of replies) assert.ok(status === 200 || body().code === 'unavailable')
     assert.equal((await ask('simulate', { text: broken })).status, 422)
     assert.equal((await ask('simulate', { text: text('a.example'), since: '7 days' })).status, 400)
-    const preview = await ask('preview', {})
-    assert.deepEqual([preview.status, preview.json().code], [501, 'not-available'])
+  })
+
+  test('is previewed for one message, by the policy in force or by another text, with what detectors find masked', async () => {
+    const ask = (body: object, by = token) => world.ask(`${path}/preview`, { method: 'POST', token: by, ...json(body) })
+    const mail = { from: 'ann@org.example', to: 'max@a.example' }
+    const other = previewShape.parse((await ask({ ...mail, text: text('a.example') })).json())
+    assert.deepEqual([other.rule.name, other.steps], ['one', ['tls', 'bounce']])
+    const rules = `version: 1\nrules:\n  - { name: numbers, when: { detect: iban }, deliver: [escrow] }\ndefault: { deliver: [tls] }\n`
+    const message = Buffer.from('From: ann@org.example\r\nTo: max@a.example\r\nSubject: x\r\n\r\nDE89 3704 0044 0532 0130 00\r\n').toString(
+      'base64',
+    )
+    const found = await ask({ ...mail, text: rules, message })
+    assert.deepEqual([found.status, previewShape.parse(found.json()).rule.name], [200, 'numbers'])
+    assert.ok(!found.text.includes('3704 0044') && !found.text.includes('370400440532'))
+    for (const bad of [
+      { from: 'ann', to: mail.to },
+      { ...mail, to: 'x' },
+      { ...mail, subject: 'a', message },
+      { ...mail, message: '%%' },
+    ])
+      assert.equal((await ask(bad)).status, 400, JSON.stringify(bad))
+    assert.equal((await ask({ ...mail, text: broken })).status, 422)
+    const auditor = await ask({ ...mail, live: true }, await world.tokenOf('auditor'))
+    assert.deepEqual([auditor.status, auditor.json().code], [403, 'not-allowed'])
   })
 
   test('that was altered in the database is not shown, says so, and is got rid of by a new one', async () => {

@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
+import { createDetect } from '../../../src/detect/detect.ts'
 import { methods } from '../../../src/methods/index.ts'
 import { packageRoot } from '../../../src/ops/package-root.ts'
 import { defaultSettings } from '../../../src/ops/settings.ts'
@@ -41,11 +42,12 @@ export async function startApiWorld() {
   const settings = defaultSettings({ 'admin.listen': { host: '127.0.0.1', port: 0 }, data: folder })
   const signer = signerOf(Buffer.alloc(32, 7))
   const examiner = createExaminer({ methods, settings, clock })
+  const detect = createDetect()
   const policies = policyStore({ db, clock, methods, signer, settings, examine: examiner.examine })
   await policies.ensureDefault()
   const tokens = createTokens({ db, clock, signer })
   const server = await startAdmin(
-    { settings, db, clock, log: pino({ level: 'silent' }), policies, examine: examiner.examine, signer },
+    { settings, db, clock, log: pino({ level: 'silent' }), policies, examine: examiner.examine, detect, signer },
     () => undefined,
   )
   const tokenOf = async (role: Role) => (await tokens.create({ role, name: `test ${role}`, lifetime: 90 * day, by: 'test' })).token
@@ -73,13 +75,14 @@ export async function startApiWorld() {
     })
 
   return {
-    ...{ db, policies, examine: examiner.examine, tokens, tokenOf, ask, raw, settings, signer, clock, port: server.port },
+    ...{ db, policies, examine: examiner.examine, detect, tokens, tokenOf, ask, raw, settings, signer, clock, port: server.port },
     later: (milliseconds: number) => {
       now += milliseconds
     },
     close: async () => {
       await server.close()
       await examiner.close()
+      await detect.close()
       await db.close()
       await rm(folder, { recursive: true })
     },
