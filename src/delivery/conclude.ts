@@ -129,6 +129,7 @@ function tell({ log }: DeliveryParts, { message }: Group, { recipient, outcome, 
   const why = sentence(outcome)
   const mail = { message: message.id, recipient: recipient.id, to: recipient.address }
   if (isDamage(outcome)) log.error({ ...mail, why }, 'a message is held, and nothing is tried until an operator decides')
+  else if (message.kind === 'request' && outcome.kind === 'failed') log.warn({ ...mail, why }, 'an approver could not be asked')
   else log.info({ ...mail, method, outcome: outcome.kind satisfies Outcome['kind'], why }, 'attempt')
 }
 

@@ -134,7 +134,7 @@ export async function listQueue(db: Db): Promise<QueueTrace[]> {
     WHERE recipient.state IN ('waiting', 'held') ORDER BY recipient.next_attempt_at LIMIT 10000`)
   return rows.map(({ address, next_attempt_at, last_reply, plan, ...row }) => ({
     ...row,
-    ...heldBy(plan, row.reason),
+    ...heldBy(plan, row.state === 'held' ? row.reason : null),
     to: address,
     nextAttemptAt: next_attempt_at,
     lastReply: last_reply,

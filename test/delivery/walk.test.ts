@@ -122,6 +122,29 @@ test('mail that is held goes back to the step that it is to be tried by again', 
   )
 })
 
+test('what a person must decide has no end, and goes on behind the step that held it', async () => {
+  const { parts } = world({ tls: unsuitable, hold: deferred({ then: 'failed' }), escrow: delivered }, 1000 * minute)
+  const attempt: WalkParts['attempt'] = async (step, context) => {
+    const answers = await parts.attempt(step, context)
+    return step.method === 'hold' ? new Map([...answers].map(([id, answer]) => [id, { ...answer, hold: { onward: true } }])) : answers
+  }
+  const [ending] = await walk(party([recipient('a')], 'tls', 'hold', 'escrow'), { ...parts, attempt })
+  assert.deepEqual([ending?.outcome.kind, ending?.step, ending?.method, ending?.nextAttemptAt], ['deferred', 1, 'hold', undefined])
+  const { step = 0, earlier = [] } = ending?.resume ?? {}
+  assert.deepEqual([step, earlier.map(({ method }) => method)], [2, ['tls', 'hold']])
+  const frozen = { plan: plan('tls', 'hold', 'escrow'), earlier }
+  const [end] = await walk(party([recipient('a', { step, frozen })], 'tls', 'hold', 'escrow'), { ...parts, attempt })
+  assert.deepEqual([end?.method, end?.outcome.kind], ['escrow', 'delivered'])
+})
+
+test('a hold that was released is no reason for what came later', async () => {
+  const released = { method: 'hold', result: 'unsuitable', reason: 'held-by-rule', text: 'released', evidence: {} } as const
+  const frozen = { plan: plan('hold', 'tls'), earlier: [released] }
+  const [end] = await walk(party([recipient('a', { step: 1, frozen })], 'hold', 'tls'), world({ tls: unsuitable }).parts)
+  assert.ok(end?.outcome.kind === 'failed' && end.outcome.reason === 'starttls-not-supported')
+  assert.doesNotMatch(end.outcome.text, /hold|released/)
+})
+
 test('trouble that may pass gets its whole patience, however long a host was unreachable before', async () => {
   const { asked, parts } = world({ tls: deferred({ offsets: [0, minute], then: 'unsuitable' }), escrow: delivered }, 90 * minute)
   const [end] = await walk(party([recipient('a', { stepSince: 0, stepAttempts: 7 })], 'tls', 'escrow'), parts)

@@ -11,12 +11,13 @@ import { readRecords } from '../../src/routing/record.ts'
 import { operate } from '../../src/spool/queue.ts'
 import { sql } from '../../src/store/db.ts'
 import { createUsers } from '../../src/submission/users.ts'
-import { startWorld, type World } from './world.ts'
+import { eventually, startWorld, type World } from './world.ts'
 
 const byRule = (name: string, when: string, deliver = '[escrow]', more = '') =>
   `  - { name: ${name}, when: ${when}, deliver: ${deliver}${more} }\n`
 
 const rules = [
+  byRule('shut', '{ to: shut.example }', '[tls]', ', also-to: journal@org.example'),
   byRule('cards', '{ detect: payment-card, to: cards.example }'),
   byRule('sensitive', '{ header: { Sensitivity: [private, company-confidential] } }'),
   byRule('labelled', '{ header: { msip_labels: { contains: Secret } } }'),
@@ -31,7 +32,6 @@ const rules = [
     '[{ tls: { level: verified } }, pgp, escrow]',
     ', observe: true, also-to: journal@org.example',
   ),
-  byRule('shut', '{ to: shut.example }', '[tls]', ', also-to: journal@org.example'),
 ].join('')
 const pinned = `  - { to: pin@lab.example, tls: { level: pinned, pin: [${'ab'.repeat(32)}] }, reason: own CA, until: 2099-12-31 }\n`
 const former = `  - { to: past@lab.example, never: [tls], reason: asked, until: 2020-01-01 }\n`
@@ -126,13 +126,28 @@ test('a copy goes to each address of the rule once a message, whatever number of
   assert.equal((await world.db.read(sql`SELECT id FROM message WHERE kind = 'copy' AND about = ${id}`)).length, 2)
 })
 
-test('the copy is made although the message itself is returned', async () => {
-  const id = await send('nobody@shut.example', { subject: 'kopie-zwei' })
+test('the copy is made although the message itself is returned, however large it is', async () => {
+  const id = await send('nobody@shut.example', { subject: 'kopie-zwei', text: `${'0123456789\n'.repeat(30_000)}schluss` })
   assert.equal((await world.settled(id)).recipients[0]?.state, 'bounced')
-  assert.equal(
-    to(await world.arrival(world.own, (mail) => copies('kopie-zwei').includes(mail) && !to(mail).includes('ann'))),
-    'journal@org.example',
-  )
+  const copy = await world.arrival(world.own, (mail) => copies('kopie-zwei').includes(mail))
+  assert.equal(to(copy), 'journal@org.example')
+  assert.ok(copy.content.length > 330_000 && copy.content.toString().trimEnd().endsWith('schluss'))
+})
+
+test('a copy that its server refuses is held, and tried again when it is released', async () => {
+  world.own.behave({ script: (verb, line) => (verb === 'RCPT' && line.includes('archive@') ? '550 5.7.1 no' : undefined) })
+  const id = await send('max@lab.example', { subject: '[journal] kopie-fuenf' })
+  await world.settled(id)
+  const rows = () =>
+    world.db.read<{ id: string; state: string; reason: string | null }>(sql`
+      SELECT recipient.id, recipient.state, recipient.reason FROM recipient JOIN message ON message.id = recipient.message
+      WHERE message.kind = 'copy' AND message.about = ${id} AND recipient.address = 'archive@org.example'`)
+  const held = await eventually('the copy to be held', async () => (await rows()).find(({ state }) => state === 'held'))
+  assert.equal(held.reason, 'recipient-refused')
+  world.own.behave({})
+  await operate(world.db, 'release', { kind: 'id', id: held.id }, { actor: 'test', now: Date.now(), dryRun: false })
+  await world.arrival(world.own, (mail) => copies('kopie-fuenf').includes(mail) && to(mail) === 'archive@org.example')
+  assert.equal(copies('kopie-fuenf').length, 2)
 })
 
 test('a policy that would copy mail to others, or ask them, is refused', async () => {

@@ -40,7 +40,7 @@ export async function composeRequest({ settings, clock }: Parts, approver: strin
     about: held.message,
     messageId,
     headerFrom: from,
-    // RFC 3834 §3.3: nobody answers it, and if it cannot be delivered the log and `queue list` tell.
+    // Nobody answers it; if it cannot be delivered the log says so, and the mail stays held.
     envelope: {
       ...{ reversePath: '', body: '7bit', smtpUtf8: needsSmtpUtf8(approver) },
       recipients: [{ address: approver, notify: ['NEVER'], bcc: false }],
