@@ -42,11 +42,14 @@ describe('docs/dependencies.md', () => {
   })
 })
 
-test('docs/reasons.md explains each reason once', () => {
-  const text = read('docs/reasons.md')
-  const listed = [...text.matchAll(/^\| `([a-z0-9-]+)` \|/gm)].map((match) => match[1] ?? '')
-  const later = [...(text.split(/^## Known/m)[1] ?? '').matchAll(/`([a-z0-9-]+)`/g)].map((match) => match[1] ?? '')
-  assert.deepEqual([...listed, ...later].sort(), [...reasons].sort())
+test('docs/reasons.md has a section for each reason: what happened, what we do, what you and they can do', () => {
+  const sections = read('docs/reasons.md')
+    .split(/^### /m)
+    .slice(1)
+    .map((section) => section.split(/^## /m)[0] ?? '')
+  assert.deepEqual(sections.map((section) => section.split('\n')[0]).sort(), [...reasons].sort(), 'explain leads to these anchors')
+  const lacking = sections.filter((section) => !/^[a-z0-9-]+\n\n\S.+\*\*Then:\*\* \S.+\n\n- You: \S.+\n- They: \S.+\n/.test(section))
+  assert.deepEqual(lacking, [])
 })
 
 test('links between the documents lead somewhere', () => {
