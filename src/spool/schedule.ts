@@ -17,6 +17,7 @@ export type Deferral = {
   readonly now: number
   /** `retry.schedule`: the first waits; then ×1.5 up to four hours. */
   readonly schedule: readonly number[]
+  /** Infinite while the clock is not believed. */
   readonly lifetime: number
   /** 0 ≤ jitter < 1, spread to ±20 % so that a dead destination is not hit by all its mail at once. */
   readonly jitter: number
@@ -27,7 +28,7 @@ export type Next = { readonly kind: 'again'; readonly at: number } | { readonly 
 /** The next attempt of a deferred step, or the end of its patience. */
 export function nextAttempt(deferral: Deferral): Next {
   const { retry, now } = deferral
-  if (retry.offsets !== undefined) return nextRound(retry.offsets, retry.then, deferral)
+  if (retry.offsets !== undefined) return nextRound(retry.offsets, deferral)
   const end = endOf(deferral)
   if (now >= end) return { kind: 'over', then: retry.then }
   return { kind: 'again', at: Math.min(now + ordinaryWait(deferral), end) }
@@ -50,17 +51,26 @@ export function endOf({
 }: Omit<Deferral, 'stepAttempts' | 'now' | 'schedule' | 'jitter'>): number {
   const life = (retry.then === 'unsuitable' ? stepSince : acceptedAt) + lifetime
   const { since } = waits.find((wait) => wait.kind === kindOf(retry)) ?? { since: stepSince }
-  return retry.until === undefined ? life : Math.min(since + retry.until, life)
+  return retry.until === undefined || isEndless(lifetime) ? life : Math.min(since + retry.until, life)
 }
 
 const kindOf = ({ offsets = [], until, then }: Retry): string => `${then} ${until ?? ''} ${offsets.join(',')}`
 
-/** Rounds at fixed offsets after the first deferral of the kind; rounds that were slept through are not made up for. */
-function nextRound(offsets: readonly number[], then: Retry['then'], { retry, waits, stepSince, now }: Deferral): Next {
+/**
+ * Rounds at fixed offsets after the first deferral of the kind; rounds that were slept through are not made up for, unless the clock is not
+ * believed.
+ */
+function nextRound(offsets: readonly number[], deferral: Deferral): Next {
+  const { retry, waits, stepSince, now, lifetime } = deferral
   const { since, rounds } = waits.find((wait) => wait.kind === kindOf(retry)) ?? { since: stepSince, rounds: 1 }
   const next = offsets.find((offset, round) => round >= rounds && since + offset > now)
-  return next === undefined ? { kind: 'over', then } : { kind: 'again', at: since + next }
+  if (next !== undefined) return { kind: 'again', at: since + next }
+  if (isEndless(lifetime) && rounds < offsets.length) return { kind: 'again', at: now + ordinaryWait(deferral) }
+  return { kind: 'over', then: retry.then }
 }
+
+/** Nobody knows how old anything is: nothing ends for its age. */
+const isEndless = (lifetime: number): boolean => lifetime === Number.POSITIVE_INFINITY
 
 const longestWait = 4 * 60 * 60_000
 

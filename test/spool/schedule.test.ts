@@ -80,3 +80,13 @@ test('other trouble before it does not spend the patience with one kind of troub
   const [second, third] = [counted(first.waits, ordinary.retry, 301 * minute), 306 * minute]
   assert.deepEqual(nextAttempt({ ...first, stepAttempts: 10, now: third, waits: counted(second, soft, third) }), again(315 * minute))
 })
+
+test('while no life has an end, for the clock is not believed, no patience ends for its age either', () => {
+  const jumped = { ...ordinary, lifetime: Number.POSITIVE_INFINITY, now: 400 * 24 * 60 * minute }
+  const next = (retry: Deferral['retry'], rounds: number) => nextAttempt({ ...jumped, retry, waits: after(retry, rounds, 0) })
+  assert.deepEqual(next({ until: 60 * minute, then: 'failed' }, 2), again(jumped.now + 5 * minute))
+  const offsets = [0, 30 * minute, 60 * minute]
+  assert.deepEqual(next({ offsets, then: 'unsuitable' }, 2), again(jumped.now + 5 * minute))
+  // All rounds were made: that is no matter of age.
+  assert.deepEqual(next({ offsets, then: 'unsuitable' }, 3), { kind: 'over', then: 'unsuitable' })
+})
