@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '../ops/clock.ts'
 import type { Settings } from '../ops/settings.ts'
 import { within } from '../ops/within.ts'
-import { claimDue, dropClaims, type Group, nextDue, renewClaim } from '../spool/claim.ts'
+import { bringNear, claimDue, dropClaims, type Group, nextDue, renewClaim } from '../spool/claim.ts'
 import { type DueGroup, dueGroups, type Wanted } from '../spool/due.ts'
 import type { SpoolParts } from '../spool/parts.ts'
 import type { Courier } from '../spool/spool.ts'
@@ -35,6 +35,8 @@ const lastMoments = 5000
 const promised = 20
 /** How often a claim is renewed while it holds. */
 const renewals = 5
+/** How often to look for mail that was put off by a wrong clock, milliseconds. */
+const betweenNearings = 600_000
 /** How long to look away when all places are taken, milliseconds. */
 const whenFull = 250
 /** The part of all places that one domain may have at most: a host that hangs must leave some to the others. */
@@ -47,6 +49,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const { spoolParts, settings, clock, log } = parts
   const { db } = spoolParts
   if (!db.engine.shared) await dropClaims(spoolParts)
+  await bringNear(spoolParts)
   const most = settings['limits.deliveries']
   const sharing = sharedRoutes(settings)
   /** What has a place: being attempted, or about to be. */
@@ -75,6 +78,10 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     for (const group of attempts.keys())
       renewClaim(spoolParts, group).catch((error) => log.error({ err: error }, 'a claim could not be renewed'))
   }, settings['limits.claim'] / renewals).unref()
+
+  const nearing = setInterval(() => {
+    bringNear(spoolParts).catch((error) => log.error({ err: error }, 'mail put off by a wrong clock could not be looked for'))
+  }, betweenNearings).unref()
 
   const wake = () => {
     rung = true
@@ -161,6 +168,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       wake()
       await looping
       clearInterval(renewal)
+      clearInterval(nearing)
       let waiting = true
       // What was promised a place just before is not among the attempts yet.
       const ended = (async () => {

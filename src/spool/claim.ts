@@ -9,6 +9,7 @@ import { type DueGroup, dueGroups, type Wanted } from './due.ts'
 import { isEnvelope } from './envelope-mac.ts'
 import { type Frozen, isFrozen, readFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
+import { longestWait } from './schedule.ts'
 
 export type ClaimedRecipient = {
   readonly id: string
@@ -113,6 +114,19 @@ export async function renewClaim({ db, clock, settings }: SpoolParts, group: Gro
 export async function dropClaims({ db }: SpoolParts): Promise<void> {
   await db.write(sql`UPDATE recipient SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until > 0`)
   failpoint('start.claims-dropped')
+}
+
+/**
+ * Nothing is put off for so long but by a clock that ran ahead and is right again: that is due now, or it would wait for the wrong time. Call it
+ * at the start and now and then.
+ */
+export async function bringNear({ db, clock, settings }: SpoolParts): Promise<void> {
+  const now = clock()
+  const waits = [...settings['retry.schedule'], ...settings['retry.code'], settings['retry.tls.soft'], longestWait]
+  const most = now + 2 * Math.max(...waits)
+  const [near] = await db.read(sql`SELECT id FROM recipient WHERE state = 'waiting' AND next_attempt_at > ${most} LIMIT 1`)
+  if (near !== undefined)
+    await db.write(sql`UPDATE recipient SET next_attempt_at = ${now} WHERE state = 'waiting' AND next_attempt_at > ${most}`)
 }
 
 /** What is claimed was due and stands first: behind so many rows there is one that is not, or all places everywhere are taken. */

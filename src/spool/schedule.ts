@@ -34,11 +34,11 @@ export function nextAttempt(deferral: Deferral): Next {
   return { kind: 'again', at: Math.min(now + ordinaryWait(deferral), end) }
 }
 
-/** The same waits with one more deferral of this kind at `now`. */
+/** The same waits with one more deferral of this kind at `now`; one that began later began by a clock that was ahead. */
 export function counted(waits: Waits, retry: Retry, now: number): Waits {
   const kind = kindOf(retry)
   const { since, rounds } = waits.find((wait) => wait.kind === kind) ?? { since: now, rounds: 0 }
-  return [...waits.filter((wait) => wait.kind !== kind), { kind, since, rounds: rounds + 1 }]
+  return [...waits.filter((wait) => wait.kind !== kind), { kind, since: Math.min(since, now), rounds: rounds + 1 }]
 }
 
 /** When patience ends, milliseconds since 1970: never later than the life of the message, unless another way is open. */
@@ -72,7 +72,8 @@ function nextRound(offsets: readonly number[], deferral: Deferral): Next {
 /** Nobody knows how old anything is: nothing ends for its age. */
 const isEndless = (lifetime: number): boolean => lifetime === Number.POSITIVE_INFINITY
 
-const longestWait = 4 * 60 * 60_000
+/** Milliseconds between two ordinary attempts, where `retry.schedule` has no longer wait; ±20 %. */
+export const longestWait = 4 * 60 * 60_000
 
 function ordinaryWait({ schedule, stepAttempts, jitter }: Deferral): number {
   const listed = schedule[stepAttempts - 1]

@@ -235,3 +235,16 @@ test('stopping waits for mail that was promised a place before, and gives it the
   assert.deepEqual(attempted, ['lab.example'])
   await stop()
 })
+
+test('mail that was put off by a clock that ran ahead is attempted once the clock is right again', async () => {
+  await accept('a@late.example')
+  await accept('b@soon.example')
+  await parts.db.write(
+    sql`UPDATE recipient SET next_attempt_at = ${now + 400 * 86_400_000} WHERE domain = 'late.example'`,
+    sql`UPDATE recipient SET next_attempt_at = ${now + 4 * 3_600_000} WHERE domain = 'soon.example'`,
+  )
+  const { attempted, until, stop } = await start(() => false)
+  await until(() => attempted.length > 0)
+  assert.deepEqual(attempted, ['late.example'])
+  await stop()
+})

@@ -90,3 +90,9 @@ test('while no life has an end, for the clock is not believed, no patience ends 
   // All rounds were made: that is no matter of age.
   assert.deepEqual(next({ offsets, then: 'unsuitable' }, 3), { kind: 'over', then: 'unsuitable' })
 })
+
+test('trouble that began in the future, by a clock that was ahead then, begins now', () => {
+  const retry = { offsets: [0, 30 * minute, 60 * minute], then: 'unsuitable' } as const
+  const waits = counted(after(retry, 1, 400 * 24 * 60 * minute), retry, 0)
+  assert.deepEqual(nextAttempt({ ...ordinary, retry, waits }), again(60 * minute))
+})
