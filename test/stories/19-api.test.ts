@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -103,7 +104,7 @@ async function applied(text: string): Promise<number> {
   const etag = (await ask('/api/v1/policy')).headers.get('etag') ?? ''
   const reply = await ask('/api/v1/policy?comment=story', {
     method: 'PUT',
-    headers: { 'content-type': 'application/yaml', 'if-match': etag },
+    headers: { 'content-type': 'application/yaml', 'if-match': etag, 'idempotency-key': randomUUID() },
     body: text,
   })
   const { revision } = (await reply.json()) as { revision: number }
@@ -127,6 +128,15 @@ describe('a policy changed beside a running gateway', () => {
         [before.revision, 'from-file'],
       ],
     )
+  })
+
+  test('by API is in the audit trail, with who and what, and so are the looks', async () => {
+    const entries = async (action: string) =>
+      ((await (await ask(`/api/v1/audit?action=${action}&limit=1`)).json()) as { entries: { actor: string; object: string }[] }).entries
+    const [change] = await entries('policy.applied')
+    const [look] = await entries('trail.looked')
+    assert.match(change?.actor ?? '', /^api:\w{26}$/)
+    assert.deepEqual(look, { ...look, actor: change?.actor, object: 'audit?action=trail.looked' })
   })
 
   test('by a command in another process decides the next message', async () => {

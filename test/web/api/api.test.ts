@@ -44,6 +44,8 @@ describe('the API', () => {
     assert.deepEqual(seen, ['m4', 'm3', 'm2', 'm1', 'm0'])
     const ids = async (query: string) =>
       messagesShape.parse((await world.ask(`/api/v1/messages?${query}`, { token: owner })).json()).messages.map(({ id }) => id)
+    const full = messagesShape.parse((await world.ask('/api/v1/messages?limit=5&to=lab.example', { token: owner })).json())
+    assert.deepEqual([full.messages.length, full.next], [5, null], 'a page that is just full is the last')
     assert.deepEqual([await ids('method=pgp'), await ids('from=nobody@org.example'), await ids('to=q@bank.example')], [['m9'], [], ['m9']])
   })
 
