@@ -1,16 +1,20 @@
 /** The policy commands that concern a text: check, test, apply. */
+import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { methods } from '../methods/index.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
+import { pathOf } from '../ops/settings.ts'
 import { type Examined, examine, tally } from '../routing/examine.ts'
 import { describeProblem, type Problem } from '../routing/problem.ts'
 import { describeTests, junit } from '../routing/report.ts'
 import { schemaText } from '../routing/schema.ts'
+import { historyWarnings } from '../routing/simulation.ts'
 import { failures } from '../routing/store.ts'
+import type { Db } from '../store/db.ts'
 import { actor, type Common, command } from './command.ts'
 import { policiesOf, settingsOf, withDatabase } from './open.ts'
-import { readPolicy, refused } from './policy-file.ts'
+import { policyOfText, readPolicy, refused } from './policy-file.ts'
 import { addPolicyHistory } from './policy-history.ts'
 import { addPolicyPreview } from './policy-preview.ts'
 import { addPolicySimulate } from './policy-simulate.ts'
@@ -34,9 +38,11 @@ export function addPolicyCommands(program: Command): void {
 }
 
 async function check(file: string, options: Common): Promise<void> {
-  const { text, rules, proved, warnings } = await examined(file, options)
+  const { text, rules, proved, warnings: found } = await examined(file, options)
   const failing = failures(proved)
   if (failing.length > 0) throw refused(file, failing, options.json, text)
+  const past = await pastWarnings(file, text, options)
+  const warnings = [...found, ...past].sort((a, b) => a.line - b.line || a.column - b.column)
   if (options.json) return printJson({ valid: true, rules, tests: proved.length, warnings })
   warn(file, warnings, text)
   const passed = proved.length === 0 ? '' : `, ${count(proved.length, 'test')} passed`
@@ -76,6 +82,15 @@ async function examined(file: string, options: Common): Promise<Text> {
   const found = examine(text, { methods, settings: settingsOf(options), now: systemClock() })
   if (found.kind === 'errors') throw refused(file, found.problems, options.json, text)
   return { ...found, text }
+}
+
+/** What the mail of the last 90 days says against it; nothing where there is no database yet, or it cannot be asked: a text can be checked anywhere. */
+async function pastWarnings(file: string, text: string, options: Common): Promise<Problem[]> {
+  const settings = settingsOf(options)
+  if (settings.database.startsWith('sqlite:') && !existsSync(pathOf(settings.database))) return []
+  const policy = policyOfText(file, text, options)
+  const ask = async (db: Db) => historyWarnings(policy, { db, clock: systemClock, policies: await policiesOf(settings, db), settings })
+  return withDatabase(settings, ask).catch(() => [])
 }
 
 function warn(file: string, warnings: readonly Problem[], source: string): void {

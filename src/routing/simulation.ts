@@ -1,7 +1,9 @@
 /** Runs a simulation over the stored decisions: the same for the command and the API. */
 import type { Clock } from '../ops/clock.ts'
 import type { Db } from '../store/db.ts'
+import { lintHistory } from './lint-history.ts'
 import type { Policy } from './policy.ts'
+import type { Problem } from './problem.ts'
 import { countDecisions, decisionsSince, readSurroundings } from './replay.ts'
 import { PolicyAltered } from './signature.ts'
 import { createSimulation, type Simulated, type SimulationSettings } from './simulate.ts'
@@ -18,15 +20,17 @@ export type SimulationAsked = {
   readonly signal?: AbortSignal
 }
 
+type Parts = {
+  readonly db: Db
+  readonly clock: Clock
+  readonly policies: Pick<PolicyStore, 'at' | 'ensureDefault'>
+  readonly settings: SimulationSettings & { readonly 'tls.ratchet': number }
+}
+
 /** Replay in short reads, beside a running server. Rejects when the database fails; PolicyAltered when the policy in force is not ours. */
 export async function runSimulation(
   next: Policy,
-  parts: {
-    readonly db: Db
-    readonly clock: Clock
-    readonly policies: Pick<PolicyStore, 'at' | 'ensureDefault'>
-    readonly settings: SimulationSettings & { readonly 'tls.ratchet': number }
-  },
+  parts: Parts,
   { since, against, onProgress, signal }: SimulationAsked,
 ): Promise<Simulated> {
   const { db, clock, policies, settings } = parts
@@ -49,6 +53,29 @@ export async function runSimulation(
     onProgress?.(done, total)
   }
   return simulation.result()
+}
+
+const lintedDays = 90
+/** Rows; beyond them a check would take longer than somebody likes to wait. */
+const mostLinted = 50_000
+
+/** What the mail of the last 90 days says against a policy; mostly a few pages tell, for a level that was met once is enough. */
+export async function historyWarnings(policy: Policy, { db, clock, policies, settings }: Parts): Promise<Problem[]> {
+  const now = clock()
+  const around = await readSurroundings(db, now, settings['tls.ratchet'])
+  const revisions = new Map<number, Policy | undefined>()
+  const lint = lintHistory(policy, (revision) => revisions.get(revision), around, settings)
+  let read = 0
+  for await (const { rows, decisions } of decisionsSince(db, now - lintedDays * 86_400_000)) {
+    for (const decision of decisions) {
+      const { revision } = decision
+      if (!revisions.has(revision)) revisions.set(revision, await policyOf(policies, revision))
+      lint.add(decision)
+    }
+    read += rows
+    if (lint.done() || read >= mostLinted) break
+  }
+  return lint.warnings(`${lintedDays} days`)
 }
 
 /** Undefined when it is not there any more, or not ours. */

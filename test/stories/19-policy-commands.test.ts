@@ -171,6 +171,15 @@ test('a simulation tells what changes for past mail, and who would newly be aske
   assert.match((await policy('simulate', 'good.yaml')).out, /nothing changes/)
 })
 
+test('a check warns of a level that no partner of the rule has met in past mail', async () => {
+  const { warnings } = await json('check', 'stricter.yaml')
+  const [past] = warnings.filter(({ text }: { text: string }) => text.includes('has met'))
+  assert.match(past.text, /^rule "default" asks for tls authenticated, which none of its 2 domains has met in 90 days \(3 decisions\)$/)
+  assert.equal(past.line, 7)
+  const met = await json('check', 'good.yaml')
+  assert.ok(met.warnings.every(({ text }: { text: string }) => !text.includes('has met')))
+})
+
 test('what is wrong ends with its own code: 64 for the command line, 65 for what it names, 69 for what is away', async () => {
   const code = async (...args: string[]) => (await policy(...args)).code
   assert.deepEqual(
