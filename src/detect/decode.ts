@@ -21,8 +21,7 @@ function decoderFor(charset: string): TextDecoder {
 }
 
 /** Full-width digits become digits; soft hyphens and zero-width characters, by which words are hidden from machines, go. */
-export const visible = (text: string): string =>
-  text.normalize('NFKC').replace(/[\u00ad\u034f\u061c\u180e\u200b-\u200f\u2060-\u2064\ufeff]/g, '')
+export const visible = (text: string): string => text.normalize('NFKC').replace(/\p{Cf}|\u034f/gu, '')
 
 /** Elements that do not part the words beside them. */
 const inline = new Set([
