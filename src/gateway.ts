@@ -291,6 +291,7 @@ function greeting(
     `  portal      ${settings['portal.url']} (listening on ${shown(portal)})`,
     `  readiness   http://${shown(settings['metrics.listen'])}/readyz`,
     `  data        ${settings.data}`,
+    `  API         http://${shown(settings['admin.listen'])}/api/v1/ (\`letterlock token create\`, docs/api.md)`,
     '  console     the admin console is not available in this version; use the `letterlock` commands',
     ...(open
       ? [
