@@ -22,6 +22,7 @@ const operation = (action: 'retry' | 'hold' | 'release' | 'bounce', summary: str
         id: text.optional().describe("a recipient's id as GET /api/v1/queue shows it, or a message's"),
         domain: text.optional().describe('everything for this destination'),
         reason: text.optional().describe('everything that waits or is held with this reason code'),
+        comment: z.string().max(1000).optional().describe('why, for the audit'),
         dryRun: z.boolean().optional(),
       })
       .refine(
@@ -29,14 +30,14 @@ const operation = (action: 'retry' | 'hold' | 'release' | 'bounce', summary: str
         'say one of id, domain and reason',
       ),
     answers: { status: 200, what: 'recipient ids changed, and those left as they are', shape: operatedShape },
-    run: async ({ parts: { db, clock }, actor, body: { id = '', domain, reason, dryRun = false } }) => {
+    run: async ({ parts: { db, clock }, actor, body: { id = '', domain, reason, comment, dryRun = false } }) => {
       const choice: QueueChoice =
         domain !== undefined
           ? { kind: 'domain', domain: domain.toLowerCase() }
           : reason !== undefined
             ? { kind: 'reason', reason }
             : { kind: 'id', id }
-      return ok(await operate(db, action, choice, { actor, now: clock(), dryRun }))
+      return ok(await operate(db, action, choice, { actor, now: clock(), dryRun, comment }))
     },
   })
 

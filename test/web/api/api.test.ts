@@ -4,7 +4,7 @@ import { sql } from '../../../src/store/db.ts'
 import { createApi } from '../../../src/web/api/api.ts'
 import { clientOf, mayComeInClear } from '../../../src/web/api/client.ts'
 import { problems } from '../../../src/web/api/problem.ts'
-import { auditShape, messageShape, messagesShape } from '../../../src/web/api/shapes.ts'
+import { auditShape, messageShape, messagesShape, operatedShape, queueShape } from '../../../src/web/api/shapes.ts'
 import { type ApiWorld, json, startApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -205,5 +205,39 @@ describe('the way to the API', () => {
     assert.equal(from('192.0.2.1', '203.0.113.9'), '192.0.2.1')
     assert.equal(from('127.0.0.1'), '127.0.0.1')
     assert.equal(from('127.0.0.1', 'rubbish'), '127.0.0.1')
+  })
+})
+
+describe('the queue by API', () => {
+  test('is shown, held, released and returned, with who and why in the audit', async () => {
+    await world.db.write(
+      sql`INSERT INTO message (id, kind, message_id, reverse_path, header_from, accepted_at, size, policy_revision, body, smtp_utf8, client, mac)
+        VALUES ('w1', 'mail', '<w1@org.example>', 'ann@org.example', 'ann@org.example', 1, 100, 1, '7bit', 0, '{}', ${Buffer.alloc(32)})`,
+      sql`INSERT INTO recipient (id, message, address, domain, notify, bcc, state, step, attempts, step_attempts, next_attempt_at, claimed_until, fence, delay_noticed)
+        VALUES ('w1-1', 'w1', 'x@slow.example', 'slow.example', '', 0, 'waiting', 0, 1, 1, ${world.clock()}, 0, 0, 0)`,
+    )
+    const token = await world.tokenOf('operator')
+    const act = async (verb: string, body: object) => {
+      const reply = await world.ask(`/api/v1/queue/${verb}`, { method: 'POST', token, ...json(body) })
+      return [reply.status, operatedShape.parse(reply.json()).changed]
+    }
+    const states = async () =>
+      queueShape.parse((await world.ask('/api/v1/queue?domain=Slow.Example', { token })).json()).queue.map(({ id, state }) => [id, state])
+    assert.deepEqual(await states(), [['w1-1', 'waiting']])
+    assert.deepEqual(await act('hold', { domain: 'slow.example', dryRun: true }), [200, ['w1-1']])
+    assert.deepEqual(await states(), [['w1-1', 'waiting']])
+    assert.deepEqual(await act('hold', { id: 'w1-1', comment: 'asked by phone' }), [200, ['w1-1']])
+    assert.deepEqual(await states(), [['w1-1', 'held']])
+    assert.deepEqual(await act('release', { id: 'w1' }), [200, ['w1-1']])
+    assert.deepEqual(await act('bounce', { id: 'nothing' }), [200, []])
+    const [held] = auditShape.parse((await world.ask('/api/v1/audit?action=recipient.hold', { token: owner })).json()).entries
+    assert.match(held?.actor ?? '', /^api:/)
+    assert.deepEqual([held?.object, held?.detail], ['w1-1', { comment: 'asked by phone' }])
+  })
+
+  test('of other domains is looked at by name alone', async () => {
+    for (const name of ['x', 'a..b', '-', '..'.repeat(20)])
+      assert.equal((await world.ask(`/api/v1/domains/${name}x`, { token: owner })).status, 404, name)
+    assert.deepEqual((await world.ask('/api/v1/domains', { token: owner })).json(), { domains: [] })
   })
 })
