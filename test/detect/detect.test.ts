@@ -133,6 +133,29 @@ describe('detectors', () => {
     assert.deepEqual(await countsOf(plain('Content-Type: text/plain', card)), [1, 0])
   })
 
+  test('hold only a few mails in memory at once, however many are to be looked into', async () => {
+    let reading = 0
+    let most = 0
+    const slowly = () =>
+      Readable.from(
+        (async function* () {
+          most = Math.max(most, ++reading)
+          yield Buffer.from('Content-Type: text/plain\r\n\r\n')
+          await new Promise((resolve) => setTimeout(resolve, 20))
+          yield Buffer.from(card)
+          reading -= 1
+        })(),
+      )
+    const looked = await Promise.all(Array.from({ length: 12 }, () => detect.look(slowly(), detectors)))
+    assert.ok(looked.every((one) => one.kind === 'found' && one.found[0]?.count === 1))
+    assert.equal(most, 4)
+    const waiting = Array.from({ length: 4 }, () => detect.look(slowly(), detectors))
+    const broken = new Readable({ read() {} })
+    const told = assert.rejects(detect.look(broken, detectors), /gone/)
+    broken.destroy(new Error('gone'))
+    await Promise.all([...waiting, told])
+  })
+
   test('hold up nobody while they look at megabytes', async () => {
     const lag = monitorEventLoopDelay({ resolution: 10 })
     lag.enable()
