@@ -10,8 +10,19 @@ import { sql, Unexpected } from '../store/db.ts'
 import type { DeliveryParts } from './deliver.ts'
 import { type Ending, isDamage, returnedByOperator } from './walk.ts'
 
-/** A copy that may not be made: its address is not of the organisation, and nothing else may be done with the mail until that is put right. */
-export class CopyRefused extends Error {}
+/**
+ * A copy that may not be made: its address is not of the organisation, and nothing else may be done with the mail until that is put right.
+ * The text is told to the sender, who need not know of the address; the log has it.
+ */
+export class CopyRefused extends Error {
+  readonly addresses: readonly string[]
+  constructor(addresses: readonly string[]) {
+    super(
+      'the rule asks for a copy to an address that no route of the organisation leads to (also-to, organisation.domains, delivery.routes)',
+    )
+    this.addresses = addresses
+  }
+}
 
 /** Who is to get a copy, by plans that were made just now; those frozen before had theirs. While a rule only observes, it sends none. */
 export const copiesOf = ({ message, recipients }: Group, plans: ReadonlyMap<string, Plan>): readonly string[] =>
@@ -32,10 +43,7 @@ export const copiesOf = ({ message, recipients }: Group, plans: ReadonlyMap<stri
  */
 export async function makeCopies(parts: DeliveryParts, group: Group, addresses: readonly string[], open: () => Readable): Promise<void> {
   const outside = addresses.filter((address) => !isInside(parts.settings, address))
-  if (outside.length > 0)
-    throw new CopyRefused(
-      `the rule asks for a copy to ${outside.join(', ')}, but no route of the organisation leads there (also-to, organisation.domains, delivery.routes)`,
-    )
+  if (outside.length > 0) throw new CopyRefused(outside)
   for (const address of addresses) await makeCopy(parts, group, address, open)
 }
 
