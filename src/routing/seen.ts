@@ -98,7 +98,12 @@ const notOfHost: readonly (Reason | null)[] = [
   'returned-by-operator',
   'rule-says-bounce',
 ]
-const aboutHost = ({ reason, result }: StepResult): boolean => result === 'delivered' || (reason !== null && !notOfHost.includes(reason))
+const aboutHost = ({ method, reason, result, evidence }: StepResult): boolean => {
+  if (result === 'delivered') return true
+  // A step that encrypts may be refused before anybody is asked.
+  if ((method === 'pgp' || method === 'smime') && typeof evidence.host !== 'string') return false
+  return reason !== null && !notOfHost.includes(reason)
+}
 
 const ofProbe = ({ reason }: Probed): StepResult => ({
   method: 'tls',

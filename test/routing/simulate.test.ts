@@ -113,6 +113,12 @@ describe('a simulation', () => {
     assert.equal(change(policy('tls, bounce'), letter), 'escrow → bounce')
   })
 
+  test('does not take what a key or a message was refused for as trouble of the host', () => {
+    const large = [step('pgp', 'unsuitable', 'message-too-large'), step('escrow', 'delivered')]
+    const around = { ...nowhere, probed: new Map([['lab.example', { posture: 'verified' as const, reason: null }]]) }
+    assert.equal(change(policy('tls, escrow'), { steps: large }, { then: policy('pgp, escrow'), around }), 'escrow → tls')
+  })
+
   test('does not make letters of mail to an address that does not exist, once its host was asked', () => {
     const refused = [step('tls', 'failed', 'recipient-refused', { host: 'mx.lab.example' }), step('escrow', 'not-tried')]
     assert.equal(change(policy('tls, pgp, escrow'), { steps: refused }), 'the same')
