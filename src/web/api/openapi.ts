@@ -27,13 +27,19 @@ export function openapi(): Schema {
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'made by `letterlock token create --role ROLE`' } },
       schemas: {
-        // With a name of its own, so that its references lead into itself.
-        Policy: { $id: '/api/v1/policy/schema', ...policySchema(methods) },
+        ...policySchemas(),
         Problem: problemSchema,
       },
     },
   }
   return made
+}
+
+/** The language as `Policy`, its parts beside it as `Policy.rule` and so on: few programs follow references inside a schema of its own name. */
+function policySchemas(): { readonly [name: string]: Schema } {
+  const text = JSON.stringify(policySchema(methods)).replaceAll('"#/$defs/', '"#/components/schemas/Policy.')
+  const { $defs, $schema: _, ...policy } = JSON.parse(text) as Schema & { readonly $defs: { readonly [name: string]: Schema } }
+  return { Policy: policy, ...Object.fromEntries(Object.entries($defs).map(([name, schema]) => [`Policy.${name}`, schema])) }
 }
 
 const problemSchema: Schema = {
@@ -62,7 +68,11 @@ const operationOf = (one: Route): Schema => ({
   description: `Right: ${one.right}. Roles: ${roles.filter((role) => rightsOf[role].includes(one.right)).join(', ')}.`,
   parameters: [...inPath(one), ...inQuery(one), ...inHeader(one)],
   ...(one.body === undefined ? {} : { requestBody: { required: true, content: bodyOf(one.body, one.yaml) } }),
-  responses: { [one.answers.status]: goodAnswer(one), ...badAnswers(one) },
+  responses: {
+    [one.answers.status]: goodAnswer(one),
+    ...(one.fields?.some(({ name }) => name === 'If-None-Match') ? { 304: { description: 'the one that If-None-Match names' } } : {}),
+    ...badAnswers(one),
+  },
 })
 
 /** `GET /api/v1/policy/revisions/{revision}` → `getPolicyRevisionsRevision`. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { problems } from '../../../src/web/api/problem.ts'
 import { routes } from '../../../src/web/api/routes.ts'
@@ -16,6 +17,8 @@ type Document = {
   readonly paths: Record<string, Record<string, Operation>>
   readonly components: { readonly schemas: Record<string, Record<string, unknown>>; readonly securitySchemes: object }
 }
+
+const validator = spawnSync('python3', ['-c', 'import openapi_spec_validator'])
 
 let world: ApiWorld
 let document: Document
@@ -72,12 +75,22 @@ describe('/api/openapi.json', () => {
       )
   })
 
-  test('holds the schema of policies under a name of its own, and the codes of all problems', () => {
-    const { Policy, Problem } = document.components.schemas
-    assert.deepEqual([Policy?.$id, Policy?.title], ['/api/v1/policy/schema', 'Letterlock policy'])
-    assert.deepEqual((Problem?.properties as { code: { enum: string[] } }).code.enum, Object.keys(problems))
-    // Every reference leads somewhere.
-    for (const [, name = ''] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g))
-      assert.ok(document.components.schemas[name], name)
+  test('holds the schema of policies and the codes of all problems, and every reference in it leads somewhere', () => {
+    const { schemas } = document.components
+    assert.equal(schemas.Policy?.title, 'Letterlock policy')
+    assert.deepEqual((schemas.Problem?.properties as { code: { enum: string[] } }).code.enum, Object.keys(problems))
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]*)"/g)].map(([, to = '']) => to)
+    assert.ok(references.length > 50)
+    for (const to of references) assert.ok(schemas[to.replace('#/components/schemas/', '')] !== undefined, to)
   })
+
+  test(
+    'satisfies a validator of others',
+    { skip: validator.error === undefined && validator.status === 0 ? false : 'python3 with openapi_spec_validator is not installed' },
+    () => {
+      const script = 'import json,sys\nfrom openapi_spec_validator import validate\nvalidate(json.load(sys.stdin))'
+      const { status, stderr } = spawnSync('python3', ['-c', script], { input: JSON.stringify(document), encoding: 'utf8' })
+      assert.equal(status, 0, stderr.slice(0, 2000))
+    },
+  )
 })
