@@ -1,4 +1,5 @@
 /** Lays what a recipient asked for over the steps of a rule; it may reorder, leave out and pin, but never add a way. Pure. */
+import { assurances } from '../mail/outcome.ts'
 import type { Looked, Step } from '../mail/plan.ts'
 import type { PlanFacts } from './facts.ts'
 import { wordFor } from './patterns.ts'
@@ -20,8 +21,21 @@ export function overridden(
 export function overlaid({ never, prefer, tls }: Override, steps: readonly Step[]): readonly Step[] {
   const kept = steps.filter(({ method }) => !never.includes(method))
   const ordered = preferred(kept, prefer)
-  return ordered.map((step) => (step.method === 'tls' && tls ? { ...step, options: { ...step.options, ...tls } } : step))
+  return ordered.map((step) => (step.method === 'tls' && tls ? { ...step, options: laidOver(step.options, tls) } : step))
 }
+
+/** The wish of a recipient may ask more of a channel than the rule does, and never less. What is pinned belongs to its level. */
+function laidOver(own: Step['options'], wish: Step['options']): Step['options'] {
+  const isLess = (name: string, order: readonly unknown[]) => name in wish && order.indexOf(wish[name]) < order.indexOf(own[name])
+  const { level, pin, min } = own
+  return {
+    ...{ ...own, ...wish },
+    ...(isLess('level', assurances) && { level, ...(pin !== undefined && { pin }) }),
+    ...(isLess('min', versions) && { min }),
+  }
+}
+
+const versions = [undefined, 'TLSv1.2', 'TLSv1.3']
 
 /** What stands behind a hold stays behind it: nothing that somebody asked for goes past the person who is to look at it. */
 function preferred(steps: readonly Step[], prefer: string | undefined): readonly Step[] {

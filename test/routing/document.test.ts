@@ -40,6 +40,24 @@ describe('overrides', () => {
     assert.deepEqual(held('[tls, pgp, hold, escrow]'), ['pgp', 'tls', 'hold', 'escrow', 'bounce'])
     assert.deepEqual(held('[tls, hold, escrow]'), ['tls', 'hold', 'escrow', 'bounce'])
   })
+  test('never ask less of a channel than the rule does', () => {
+    const laid = (own: string, wish: string) => {
+      const lists = `overrides: [{ to: x.example, tls: ${wish}, reason: r, until: 2026-12-31 }]`
+      const other = policyOf(`version: 1\ndefault: { deliver: [{ tls: ${own} }] }\n${lists}\n`)
+      return plan(other, factsOf({ recipient: 'a@x.example', at: april })).steps[0]?.options
+    }
+    assert.deepEqual(laid('{ level: authenticated, min: 1.3 }', '{ level: encrypted, min: 1.2 }'), {
+      level: 'authenticated',
+      min: 'TLSv1.3',
+    })
+    const pinned = `level: pinned, pin: ["${'ab'.repeat(32)}"]`
+    assert.deepEqual(laid(`{ ${pinned} }`, '{ level: authenticated, pin: [mx.x.example] }'), { level: 'pinned', pin: ['ab'.repeat(32)] })
+    assert.deepEqual(laid('{ level: encrypted }', '{ level: dane, min: 1.3, patience: 1h }'), {
+      level: 'dane',
+      min: 'TLSv1.3',
+      patience: '1h',
+    })
+  })
   test('pin the certificate of every tls step, and say so in the trace', () => {
     const { steps, trace } = plan(policy, factsOf({ recipient: 'eva@lab.example', at: april }))
     assert.deepEqual(steps[0], { method: 'tls', options: { level: 'pinned', pin: ['ab'.repeat(32)] } })
