@@ -212,13 +212,6 @@ describe('mistakes', () => {
     assert.equal(good('limits: { claim: 20s }\n').settings['limits.claim'], 20_000)
   })
 
-  test('a write waits for PostgreSQL for a shorter time than a claim holds', () => {
-    const address = { LETTERLOCK_DATABASE: 'postgres://user@db/x' }
-    assert.deepEqual(bad('limits: { claim: 20s }\n', address), ['limits.databasePatience must be at most half of limits.claim'])
-    assert.equal(good('limits: { claim: 20s, databasePatience: 10s }\n', address).settings['limits.claim'], 20_000)
-    assert.equal(good('limits: { claim: 20s }\n').settings['limits.claim'], 20_000)
-  })
-
   test('a secret that cannot be read is not quoted', () => {
     assert.deepEqual(bad('', { LETTERLOCK_DATABASE: 'hunter2' }), ['LETTERLOCK_DATABASE: database cannot be understood'])
   })
