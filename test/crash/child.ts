@@ -126,6 +126,7 @@ function asFile(settings: Settings): object {
     portal: { listen: at(settings['portal.listen']), url: settings['portal.url'] },
     admin: { listen: at(settings['admin.listen']) },
     metrics: { listen: at(settings['metrics.listen']) },
+    limits: { inlineContent: `${settings['limits.inlineContent']}B` },
     retry: { schedule: settings['retry.schedule'].map((wait) => `${wait / 1000}s`) },
   }
 }
