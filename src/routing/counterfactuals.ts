@@ -6,7 +6,7 @@ import type { PlanFacts } from './facts.ts'
 import { foretell, type Met, type Side } from './foretell.ts'
 import { overridden as laidOver, overlaid } from './overrides.ts'
 import { plan } from './plan.ts'
-import { bounce, type Condition, type Policy } from './policy.ts'
+import { bounce, type Condition, isPreferable, type Policy } from './policy.ts'
 import { oneOf } from './problem.ts'
 import { remedy } from './remedy.ts'
 import type { Surroundings } from './replay.ts'
@@ -156,23 +156,18 @@ function lacking(leaf: Condition, facts: PlanFacts): { readonly facts: PlanFacts
   }
 }
 
-/** Where a step was refused, an override for the recipient: another step first, or any TLS. */
+/** Where a step was refused, an override for the recipient: another step first. It never asks less of a channel than the rule. */
 function overridden({ facts, planned, steps }: Went, policy: Policy, side: Side): Change[] {
   const { recipient } = facts
   const own = { line: 0, column: 0, to: { words: [], lists: [] }, reason: '', until: 0 }
   const ladder = planned.filter(({ method }) => method !== bounce.method)
-  const change = (words: string, more: { readonly prefer?: string; readonly tls?: Step['options'] }): Change => ({
-    if: `an override for ${recipient} ${words}`,
-    steps: [...overlaid({ ...own, never: [], prefer: more.prefer, tls: more.tls }, ladder), bounce],
+  const change = (prefer: string): Change => ({
+    if: `an override for ${recipient} prefers ${prefer}`,
+    steps: [...overlaid({ ...own, never: [], prefer, tls: undefined }, ladder), bounce],
     side,
   })
   if (!steps.some(({ result }) => result === 'unsuitable')) return []
   // One that is there already would give way to the new one, with all that it changes.
   if (plan(policy, facts).observed !== undefined || laidOver(policy.overrides, [], facts).override !== undefined) return []
-  return [
-    ...(ladder.some(({ method, options }) => method === 'tls' && options.level !== 'encrypted')
-      ? [change('takes any TLS (tls: { level: encrypted })', { tls: { level: 'encrypted' } })]
-      : []),
-    ...[...new Set(ladder.slice(1).map(({ method }) => method))].map((prefer) => change(`prefers ${prefer}`, { prefer })),
-  ]
+  return [...new Set(ladder.slice(1).map(({ method }) => method))].filter(isPreferable).map(change)
 }

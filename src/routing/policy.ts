@@ -133,6 +133,9 @@ export type Invariant = Placed & { readonly kind: 'invariant'; readonly invarian
 export const invariants = ['never-plaintext'] as const
 export type InvariantName = (typeof invariants)[number]
 
+/** Steps that a recipient may wish for before others: protected ways, not the one that may go in clear, nor the ends. */
+export const isPreferable = (method: string): boolean => !['opportunistic', 'hold', 'bounce'].includes(method)
+
 /** The implied end of every ladder: back to the sender. */
 export const bounce: Step = { method: 'bounce', options: {} }
 

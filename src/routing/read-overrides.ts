@@ -1,6 +1,6 @@
 /** Reads `overrides`: what one recipient, or everybody at a domain, asked for, with its reason and its end. */
 import { readPatterns } from './conditions.ts'
-import type { Group, Override } from './policy.ts'
+import { type Group, isPreferable, type Override } from './policy.ts'
 import { oneOf, quote, type Report, reportUnknown } from './problem.ts'
 import { described, fields, list, text } from './read.ts'
 import { type MethodWords, policyWords, readTlsOptions } from './steps.ts'
@@ -31,7 +31,7 @@ function readOverride(item: Tree, context: Context): Override | undefined {
     report(item.at, 'the override changes nothing', 'add prefer, never or tls')
   const to = found.has('to') ? readPatterns(value('to') ?? item, { groups, report }) : undefined
   const steps = policyWords(methods).filter((word) => word !== 'bounce')
-  const prefer = optional(value('prefer'), (tree) => readStepName(tree, steps, report))
+  const prefer = optional(value('prefer'), (tree) => readStepName(tree, steps.filter(isPreferable), report))
   const never = optional(value('never'), (tree) => readNever(tree, steps, report))
   const tls = optional(value('tls'), (tree) => readTlsOptions(tree, methods, report))
   const reason = optional(value('reason'), (tree) => text(tree, 'the reason, for whoever reads this later', report))

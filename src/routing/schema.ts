@@ -4,7 +4,7 @@ import { understood } from '../methods/opportunistic/opportunistic.ts'
 import { conditionWords } from './conditions.ts'
 import { builtInNames } from './detectors.ts'
 import { documentWords, ladderWords, ruleWords } from './parse.ts'
-import { invariants, tlsWorlds, traits } from './policy.ts'
+import { invariants, isPreferable, tlsWorlds, traits } from './policy.ts'
 import { detectorWords } from './read-detectors.ts'
 import { overrideWords } from './read-overrides.ts'
 import { exampleWords, givenWords, invariantWords } from './read-tests.ts'
@@ -69,8 +69,8 @@ export const policySchema = (methods: MethodWords): Schema => ({
       overrideWords,
       {
         to: addresses,
-        prefer: { enum: policyWords(methods).filter((name) => name !== 'bounce') },
-        never: oneOrMany({ enum: policyWords(methods).filter((name) => name !== 'bounce') }),
+        prefer: { enum: policyWords(methods).filter(isPreferable) },
+        never: oneOrMany({ enum: policyWords(methods).filter((name) => name !== 'bounce' && name !== 'hold') }),
         tls: optionsOf('tls', methods),
         reason: text,
         until: date,

@@ -60,14 +60,9 @@ describe('what would have changed the way of a message', () => {
     assert.deepEqual(told, [
       { method: 'tls', if: 'lab.example renews its certificate' },
       { method: 'pgp', if: 'a PGP key for max@lab.example is imported (letterlock keys pgp import FILE)' },
-      { method: 'tls', if: 'an override for max@lab.example takes any TLS (tls: { level: encrypted })' },
     ] satisfies WouldBe[])
     assert.deepEqual(
-      [
-        becomes(letter, { side: { tls: served } }),
-        becomes(letter, { side: { pgp: () => keyed('pgp', true) } }),
-        becomes(letter, { policy: withOverride('tls: { level: encrypted }') }),
-      ],
+      [becomes(letter, { side: { tls: served } }), becomes(letter, { side: { pgp: () => keyed('pgp', true) } })],
       told.map(({ method }) => method),
     )
   })

@@ -73,6 +73,8 @@ describe('overrides', () => {
     ['{ to: x.example, prefer: pgp, reason: r }', /the override has no until/],
     ['{ to: x.example, reason: r, until: 2026-12-31 }', /the override changes nothing/],
     ['{ to: x.example, prefer: pgpp, reason: r, until: 2026-12-31 }', /step "pgpp" is unknown/],
+    ['{ to: x.example, prefer: opportunistic, reason: r, until: 2026-12-31 }', /step "opportunistic" is unknown/],
+    ['{ to: x.example, prefer: hold, reason: r, until: 2026-12-31 }', /step "hold" is unknown/],
     ['{ to: x.example, prefer: pgp, reason: r, until: 2026-02-30 }', /"2026-02-30" is not a date/],
     ['{ to: x.example, tls: { level: pinned }, reason: r, until: 2026-12-31 }', /level pinned needs pin/],
     ['{ to: x.example, never: [pgp, hold], reason: r, until: 2026-12-31 }', /never: hold would send past the person who is to look at it/],

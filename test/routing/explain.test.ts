@@ -105,7 +105,6 @@ describe('explain', () => {
     assert.deepEqual(explain(letter).wouldBe, [
       { method: 'tls', if: 'lab.example renews its certificate' },
       { method: 'pgp', if: 'a PGP key for max@lab.example is imported (letterlock keys pgp import FILE)' },
-      { method: 'tls', if: 'an override for max@lab.example takes any TLS (tls: { level: encrypted })' },
     ])
   })
 
