@@ -63,8 +63,9 @@ export async function holdBack(db: Db, { manifest, epochs, actor, now }: Restore
   return counted
 }
 
+/** What was in doubt stays so: it must never be sent another way. */
 const hold = (why: string): Statement =>
-  sql`UPDATE recipient SET state = 'held', reason = 'restored', last_reply = ${why}, claimed_until = 0, fence = fence + 1 WHERE state = 'waiting'`
+  sql`UPDATE recipient SET state = 'held', reason = CASE WHEN reason = 'in-doubt' THEN reason ELSE 'restored' END, last_reply = ${why}, claimed_until = 0, fence = fence + 1 WHERE state = 'waiting'`
 
 function mark(ids: readonly string[], reason: 'content-damaged', why: string): Statement {
   const places = ids.map((_, index) => `$${index + 3}`).join(', ')

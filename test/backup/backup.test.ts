@@ -137,6 +137,21 @@ describe('a backup', () => {
       await again.db.close()
     }))
 
+  test('restored: mail that was in doubt stays so, for it must not be sent another way', () =>
+    inFolder(async (data) => {
+      const parts = await open(settingsAt(data))
+      const id = await accept(parts, 10)
+      await parts.db.write(sql`UPDATE recipient SET reason = 'in-doubt'`)
+      const path = join(data, 'out.tar.age')
+      await makeBackup(plan(parts.settings, path, identity.publicKey))
+      await parts.db.close()
+      const settings = settingsAt(join(data, 'again'))
+      await restore(path, settings)
+      const again = await open(settings)
+      assert.deepEqual(await recipients(again.db), [{ message: id, state: 'held', reason: 'in-doubt' }])
+      await again.db.close()
+    }))
+
   test('is not restored beside what a crashed SQLite left: its log would be played into the restored database', () =>
     inFolder(async (data) => {
       const settings = settingsAt(data)
