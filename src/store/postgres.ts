@@ -78,14 +78,16 @@ export async function openPostgres(url: string, options: Partial<PostgresOptions
   }
 }
 
-/** A read changes nothing, so that it may simply be done again when its connection was lost. */
+const betweenReads = 200
+
+/** A read changes nothing, so that it may simply be done again when its connection was lost; none begins after its patience. */
 async function readPatiently<R extends Row>(pool: Pool, statement: Statement, patience: number): Promise<R[]> {
   const query = prepared(statement)
-  for (const until = performance.now() + patience; ; await pause(200)) {
+  for (const until = performance.now() + patience; ; await pause(betweenReads)) {
     try {
       return (await pool.query<R>(query)).rows
     } catch (error) {
-      if (troubleOf(error) === 'wrong' || performance.now() >= until) throw new PostgresError(error)
+      if (troubleOf(error) === 'wrong' || performance.now() + betweenReads >= until) throw new PostgresError(error)
     }
   }
 }
