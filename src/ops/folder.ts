@@ -20,7 +20,34 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** The same while the program starts, when there is nothing else to do. */
+/** Writes a name in a folder (`make`), and syncs the folder: without that a power cut loses the name. Rejects with the error of either. */
+export type Naming = (folder: string, make: () => Promise<unknown>) => Promise<void>
+
+/**
+ * Names that are written by many at once. The kernel tells of a write that failed only once, to the next sync; the one after succeeds and means
+ * nothing. So the syncs of one folder follow one another, and when one fails, so does each that waits with a name written before: whoever asked
+ * takes the name away and writes another.
+ */
+export function namingIn(): Naming {
+  const states = new Map<string, { failures: number; last: Promise<void> }>()
+  return async (folder, make) => {
+    const state = states.get(folder) ?? { failures: 0, last: Promise.resolve() }
+    states.set(folder, state)
+    const { failures } = state
+    await make()
+    const mine = state.last.then(async () => {
+      if (state.failures !== failures) throw new Error(`${folder} would not sync after its names were written`)
+      await syncFolder(folder).catch((error) => {
+        state.failures++
+        throw error
+      })
+    })
+    state.last = mine.catch(() => undefined)
+    return mine
+  }
+}
+
+/** Sync a folder while the program starts, when there is nothing else to do. */
 export function syncFolderNow(path: string): void {
   const folder = openSync(path, 'r')
   try {

@@ -6,16 +6,17 @@ import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, statfs } from
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { failpoint } from '../ops/failpoint.ts'
-import { makeFolder, syncFolder } from '../ops/folder.ts'
+import { makeFolder, type Naming, namingIn } from '../ops/folder.ts'
 import type { Blobs, BlobWriter } from './blobs.ts'
 
 /** Open the blobs below `folder`, making it when it is not there. Throws the file system's error. */
 export function openBlobs(folder: string): Blobs {
   makeFolder(join(folder, 'tmp'))
   sweep(join(folder, 'tmp'))
-  const shards = shardMaker(folder)
+  const naming = namingIn()
+  const shards = shardMaker(folder, naming)
   return {
-    write: () => writeBlob(folder, shards),
+    write: () => writeBlob(folder, shards, naming),
     open: (name) => {
       if (!isName(name)) return failing(new Error(`${JSON.stringify(name)} names no blob`))
       // Not mounted, perhaps: a blob that is not found there is not a lost one.
@@ -58,13 +59,12 @@ function sweep(tmp: string): void {
 type ShardMaker = (shard: string) => Promise<string>
 
 /** Each shard is made sure of once in the life of the process: it may exist only in the kernel's memory after a crash. */
-function shardMaker(folder: string): ShardMaker {
+function shardMaker(folder: string, naming: Naming): ShardMaker {
   const made = new Map<string, Promise<string>>()
   const make = async (shard: string) => {
     const path = join(folder, shard)
-    await mkdir(path, { recursive: true, mode: 0o700 })
     try {
-      await syncFolder(folder)
+      await naming(folder, () => mkdir(path, { recursive: true, mode: 0o700 }))
     } catch (error) {
       // A second sync would succeed without having written anything: the name must be made anew. One that holds blobs was synced before.
       await rmdir(path).catch(() => undefined)
@@ -80,7 +80,7 @@ function shardMaker(folder: string): ShardMaker {
   }
 }
 
-function writeBlob(folder: string, shards: ShardMaker): BlobWriter {
+function writeBlob(folder: string, shards: ShardMaker, naming: Naming): BlobWriter {
   const name = newName()
   const path = join(folder, 'tmp', name)
   let finished = false
@@ -108,9 +108,10 @@ function writeBlob(folder: string, shards: ShardMaker): BlobWriter {
         failpoint('blob.synced')
         await close()
         const shard = await shards(shardOf(name))
-        await rename(path, join(shard, name))
-        failpoint('blob.renamed')
-        await syncFolder(shard) // without it a power cut loses the rename
+        await naming(shard, async () => {
+          await rename(path, join(shard, name))
+          failpoint('blob.renamed')
+        })
         failpoint('blob.folder-synced')
         finished = true
       })

@@ -32,6 +32,7 @@ struct control {
   int32_t hits;       /* of these, how many failed or were left out */
   int32_t again;      /* fsyncs of what had failed to sync before and was not written since: their success would mean nothing */
   char match[100];    /* a part of the path, or with a $ at its end the end of the path; empty: all below the folder */
+  char which[100];    /* the end of the path of the last of `again` */
 };
 
 static struct control *control;
@@ -116,8 +117,14 @@ static void named(const char *path) {
 static int synced(int file, int judged) {
   char path[4096];
   if (!control || !path_of(file, path, sizeof path)) return judged;
+  /* SQLite syncs its log before each checkpoint too, when nothing was written to it since a commit that was synced: its own rules hold there. */
+  if (strstr(path, ".db")) return judged;
   if (judged > 0) remember(path);
-  else if (is_failed(path, 0)) __atomic_add_fetch(&control->again, 1, __ATOMIC_ACQ_REL);
+  else if (is_failed(path, 0)) {
+    size_t length = strlen(path), shown = sizeof control->which - 1;
+    strcpy(control->which, length > shown ? path + length - shown : path);
+    __atomic_add_fetch(&control->again, 1, __ATOMIC_ACQ_REL);
+  }
   return judged;
 }
 

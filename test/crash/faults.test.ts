@@ -99,6 +99,16 @@ describe('when the Nth file operation fails', { skip: obstacle ?? false }, () =>
     assert.equal(faults.seen().again, 0)
   })
 
+  test('a name that was written beside one that would not sync is not taken for synced', async () => {
+    await kill()
+    await start() // each shard is made sure of anew
+    faults.arm({ operation: 'fsync', nth: 1, error: 'EIO', manner: 'once', match: '/blobs$' })
+    await Promise.all(Array.from({ length: 12 }, () => submit('org.example', 70_000)))
+    const { hits, again } = faults.seen()
+    faults.disarm()
+    assert.deepEqual({ hits, again }, { hits: 1, again: 0 })
+  })
+
   test('after all of that, and a kill -9, every acknowledged message is there or has arrived', async () => {
     await until('all mail of org.example to arrive', async () => {
       remember()
@@ -123,9 +133,9 @@ describe('when the Nth file operation fails', { skip: obstacle ?? false }, () =>
       assert.ok(told.kind === 'reply' && (told.code === 250 || (told.code >= 400 && told.code < 500)), `${what}: ${JSON.stringify(told)}`)
     }
     await pause(100) // deliveries are under way
-    const { hits, again } = faults.seen()
+    const { hits, again, which } = faults.seen()
     faults.disarm()
-    assert.equal(again, 0, `${what}: synced again what had failed to sync`)
+    assert.equal(again, 0, `${what}: synced again what had failed to sync: ${which}`)
     const told = await submit('org.example', 100_000)
     assert.equal(told.kind === 'reply' && told.code, 250, `${what}: the fault has ended, and still ${JSON.stringify(told)}`)
     assert.equal(child?.ended(), undefined, `${what}: the gateway ended: ${child?.said().slice(-2000)}`)

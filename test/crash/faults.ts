@@ -32,9 +32,9 @@ export type Faults = {
   readonly disarm: () => void
   /**
    * How many operations matched since it was armed, and how many of them failed; `again`: how often something was synced again that had failed
-   * to sync and was not written since.
+   * to sync and was not written since, and `which` that was the last time.
    */
-  readonly seen: () => { readonly count: number; readonly hits: number; readonly again: number }
+  readonly seen: () => { readonly count: number; readonly hits: number; readonly again: number; readonly which: string }
   readonly close: () => void
 }
 
@@ -49,7 +49,7 @@ export function cannotInject(): string | undefined {
   }
 }
 
-const size = 8 * 4 + 100
+const size = 8 * 4 + 100 + 100
 
 /** Compile the library into `scratch` and make its control file; `folder` is where operations are counted. */
 export function createFaults(scratch: string, folder: string): Faults {
@@ -63,7 +63,7 @@ export function createFaults(scratch: string, folder: string): Faults {
     env: { LD_PRELOAD: library, FAULT_FOLDER: `${folder}/`, FAULT_CONTROL: path, UV_USE_IO_URING: '0' },
     arm: ({ operation, nth, error, manner, match = '' }) => {
       setArmed(0)
-      const name = Buffer.alloc(100)
+      const name = Buffer.alloc(200)
       name.write(match, 0, 99, 'latin1')
       const manners = { once: 0, sticky: 1, skip: 2 }
       const rest = Buffer.concat([words(operations[operation], nth, constants.errno[error], manners[manner], 0, 0, 0), name])
@@ -74,7 +74,8 @@ export function createFaults(scratch: string, folder: string): Faults {
     seen: () => {
       const read = Buffer.alloc(size)
       readSync(control, read, 0, size, 0)
-      return { count: read.readInt32LE(20), hits: read.readInt32LE(24), again: read.readInt32LE(28) }
+      const which = read.toString('utf8', 132).replace(/\0.*$/s, '')
+      return { count: read.readInt32LE(20), hits: read.readInt32LE(24), again: read.readInt32LE(28), which }
     },
     close: () => closeSync(control),
   }
