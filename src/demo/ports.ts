@@ -1,4 +1,5 @@
 /** Finds ports on loopback that nobody listens on, so that the demo starts beside whatever else runs here. */
+import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 
 /**
@@ -6,11 +7,14 @@ import { createServer } from 'node:net'
  * only there counts as well.
  */
 export async function freePort(host: string, wanted = 0): Promise<number> {
-  const port = await tryPort(host, wanted)
+  const port = await tryPort(host, wanted === 0 ? randomInt(...ownRange) : wanted)
   if (port === undefined) return freePort(host)
   if (host !== '127.0.0.1') return port
   return (await tryPort('::1', port)) === undefined ? freePort(host) : port
 }
+
+/** Below those that kernels give to outgoing connections: between our look and our listening, one of these would take the port now and then. */
+const ownRange = [10_240, 32_768] as const
 
 /** The port after a moment of listening on it; undefined: taken. Where the address itself is missing (no IPv6) nobody can listen. */
 async function tryPort(host: string, wanted: number): Promise<number | undefined> {

@@ -29,3 +29,7 @@ test('a port on which somebody listens, be it at ::1 alone, is not given', async
     await new Promise((closed) => taken.close(closed))
   }
 })
+
+test('a port that is asked for without a wish is none that an outgoing connection could take', async () => {
+  for (let count = 0; count < 10; count++) assert.ok((await freePort('127.0.0.1')) < 32_768)
+})

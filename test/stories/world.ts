@@ -62,9 +62,17 @@ export async function startWorld(
 ): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'letterlock-story-'))
   const { settings, dns, partners, own, certificates } = await startPeers(folder, domains, overrides)
+  const closePeers = async () => {
+    await Promise.all([dns.close(), own.close(), ...Object.values(partners).map((partner) => partner.close())])
+    await rm(folder, { recursive: true, force: true })
+  }
   const log = pino({ level: process.env.STORY_LOG ?? 'silent' })
   const db = await openDatabase(settings)
-  let gateway = await startGateway(settings, { log, clock })
+  let gateway = await startGateway(settings, { log, clock }).catch(async (error) => {
+    await db.close()
+    await closePeers()
+    throw error
+  })
   return {
     settings,
     db,
@@ -106,8 +114,7 @@ export async function startWorld(
     close: async () => {
       await gateway.stop(1000)
       await db.close()
-      await Promise.all([dns.close(), own.close(), ...Object.values(partners).map((partner) => partner.close())])
-      await rm(folder, { recursive: true, force: true })
+      await closePeers()
     },
   }
 }
