@@ -22,7 +22,7 @@ export type Contest = {
   readonly say: (line: string) => void
   readonly certificates: Certificates
   readonly results: Results
-  /** So many messages of 20 KB are sent before anything is measured. */
+  /** So many messages of 20 KB are sent before anything but a fresh start is measured. */
   readonly warmUp: number
 }
 
@@ -57,16 +57,13 @@ async function takeTurns(contest: Contest, grounds: Grounds): Promise<void> {
       else if (kinds.length === 1) throw entered
       else say(`LEFT OUT: ${entered.message}`)
     }
-    for (const scenario of scenarios) {
+    for (const scenario of scenarios.filter(({ fresh }) => !fresh)) {
       const those = contestants.filter(({ kind }) => enters(kind, scenario))
       if (those.length === 0) say(`left out: nobody here takes part in ${scenario.name}`)
       for (let round = 1; round <= rounds; round++) {
         // Whoever is measured last has the warmest disk cache, and the fullest.
         for (const contestant of round % 2 === 1 ? those : those.toReversed()) {
-          const begun = performance.now()
-          const row = await measure(contestant, scenario, round, tool)
-          await results.addRow(row)
-          say(`${grounds.clock(performance.now() - begun)} ${inWords(row)}`)
+          await take(contestant, { scenario, round }, contest, grounds)
         }
       }
     }
@@ -81,15 +78,25 @@ async function takeTurns(contest: Contest, grounds: Grounds): Promise<void> {
   }
 }
 
+/** One measurement, written down. */
+async function take(
+  contestant: Contestant,
+  { scenario, round }: { readonly scenario: Scenario; readonly round: number },
+  { tool, results, say }: Contest,
+  { clock }: Grounds,
+): Promise<void> {
+  const begun = performance.now()
+  const row = await measure(contestant, scenario, round, tool)
+  await results.addRow(row)
+  say(`${clock(performance.now() - begun)} ${inWords(row)}`)
+}
+
 const enters = (kind: PeerKind, scenario: Scenario): boolean => kind.scenarios?.includes(scenario.name) ?? true
 
-/** Start a peer on its ground, and warm both up: nobody measures a server in its first second. */
-async function enter(
-  kind: PeerKind,
-  number: number,
-  { folder, tool, certificates, warmUp, say }: Contest,
-  { dns }: Grounds,
-): Promise<Contestant> {
+/** Start a peer on its ground, measure what is about a fresh start, and warm all up: a server runs for months, nobody asks after its first second. */
+async function enter(kind: PeerKind, number: number, contest: Contest, grounds: Grounds): Promise<Contestant> {
+  const { folder, tool, certificates, scenarios, say } = contest
+  const { dns } = grounds
   say(`starting ${kind.name}: ${kind.about}`)
   const own = join(folder, 'peers', kind.name)
   await rm(own, { recursive: true, force: true })
@@ -104,16 +111,23 @@ async function enter(
     throw error
   })
   const contestant = { kind, peer, account, ground }
-  const problem = await warm(contestant, tool, warmUp)
-  if (problem === undefined) return contestant
-  await leave(contestant)
-  throw new Error(`${kind.name} lost mail while warming up: ${problem}; see ${own}`)
+  try {
+    for (const scenario of scenarios.filter(({ fresh }) => fresh))
+      if (enters(kind, scenario)) await take(contestant, { scenario, round: 1 }, contest, grounds)
+    const problem = await warm(contestant, tool, Math.round(contest.warmUp * (kind.share ?? 1)))
+    if (problem !== undefined) throw new Error(`${kind.name} lost mail while warming up: ${problem}; see ${own}`)
+    return contestant
+  } catch (error) {
+    await leave(contestant)
+    throw error
+  }
 }
 
 /** What went wrong, in words. Dead domains are left to the measurement. */
 async function warm({ peer, ground }: Contestant, tool: Tool, messages: number): Promise<string | undefined> {
-  const { recipient } = ground
-  const sent = await tool.generate({ at: peer.at, sessions: 20, messages, octets: 20480, kept: true, recipient, domains: 1 })
+  if (messages === 0) return undefined
+  await ground.sink.reset()
+  const sent = await tool.generate({ at: peer.at, sessions: 20, messages, octets: 20480, kept: true, ...ground.warmUp })
   const arrived = await ground.sink.all(sent.accepted)
   if (sent.failed === 0 && arrived.messages === sent.accepted && arrived.clear === 0) return undefined
   return `${sent.failed} of ${messages} refused (${sent.error}), ${arrived.messages} arrived, ${arrived.clear} in clear`
@@ -126,7 +140,10 @@ async function leave({ peer, ground }: Contestant): Promise<void> {
 
 /** Says after each measurement, told how long it took, how far we are and how long the other ones will take at this pace. */
 function progress({ scenarios, kinds, rounds }: Contest): (milliseconds: number) => string {
-  const total = rounds * scenarios.reduce((sum, scenario) => sum + kinds.filter((kind) => enters(kind, scenario)).length, 0)
+  const total = scenarios.reduce(
+    (sum, scenario) => sum + (scenario.fresh ? 1 : rounds) * kinds.filter((kind) => enters(kind, scenario)).length,
+    0,
+  )
   let done = 0
   let taken = 0
   return (milliseconds) => {

@@ -11,6 +11,8 @@ export type Ground = {
   /** What the generator takes as recipients: %d is first the number of the message, then of its domain. */
   readonly recipient: string
   readonly domains: number
+  /** The same for what is sent before anything is measured: to hosts that live, and are met again only where there is but one. */
+  readonly warmUp: { readonly recipient: string; readonly domains: number }
   /** How many of so many accepted messages have a host that is not dead. */
   readonly reachable: (accepted: number) => number
   readonly close: () => void
@@ -26,6 +28,7 @@ export async function nearGround({ folder, tool, certificates }: GroundParts): P
     sink,
     recipient: 'rcpt%d@example.net',
     domains: 1,
+    warmUp: { recipient: 'rcpt%d@example.net', domains: 1 },
     reachable: (accepted) => accepted,
     close: sink.close,
   }
@@ -36,6 +39,8 @@ const domains = 200
 const refusing = 10
 const silent = 10
 const alive = domains - refusing - silent
+/** Further domains, with living hosts of their own, for the warm-up. */
+const warming = 20
 /** Milliseconds from one to the other and back. */
 export const distance = 50
 
@@ -49,7 +54,7 @@ export const farHosts = '*.hosts.example'
 export async function farGround({ folder, tool, certificates }: GroundParts, number: number, dns: FakeDns): Promise<Ground> {
   const address = (host: number) => `127.${number}.0.${host}`
   for (const [name, entry] of zone(number, address)) dns.set(name, entry)
-  const listen = [`${address(1)}:25+${alive}`]
+  const listen = [`${address(1)}:25+${alive}`, `${address(domains + 1)}:25+${warming}`]
   const dead = [`${address(alive + refusing + 1)}:25+${silent}`]
   const sink = await tool.startSink({ folder, certificate: certificates, listen, dead, distance })
   return {
@@ -57,18 +62,20 @@ export async function farGround({ folder, tool, certificates }: GroundParts, num
     sink,
     recipient: `rcpt%d@d%d.p${number}.example`,
     domains,
+    warmUp: { recipient: `rcpt%d@w%d.p${number}.example`, domains: warming },
     reachable: (accepted) => Math.floor(accepted / domains) * alive + Math.min(accepted % domains, alive),
     close: sink.close,
   }
 }
 
-/** Domain number 0 goes to host number 1. */
+/** Domain d0 goes to host number 1, and w0 to the first one behind all of those. */
 const zone = (number: number, address: (host: number) => string): [string, FakeName][] =>
-  Array.from({ length: domains }, (_, domain): [string, FakeName][] => {
-    const host = `d${domain}-p${number}.hosts.example`
+  Array.from({ length: domains + warming }, (_, index): [string, FakeName][] => {
+    const name = index < domains ? `d${index}` : `w${index - domains}`
+    const host = `${name}-p${number}.hosts.example`
     return [
-      [`d${domain}.p${number}.example`, { records: [{ type: 'MX', ttl: 3600, data: { preference: 10, exchange: host } }] }],
-      [host, { records: [{ type: 'A', ttl: 3600, data: address(domain + 1) }] }],
+      [`${name}.p${number}.example`, { records: [{ type: 'MX', ttl: 3600, data: { preference: 10, exchange: host } }] }],
+      [host, { records: [{ type: 'A', ttl: 3600, data: address(index + 1) }] }],
     ]
   }).flat()
 

@@ -18,6 +18,8 @@ export type Options =
       readonly peers: readonly PeerKind[]
       readonly scenarios: readonly Scenario[]
       readonly rounds: number
+      /** So many messages each peer gets after its start before it is measured. */
+      readonly warmUp: number
       readonly folder: string
       readonly results: string
       readonly append: boolean
@@ -40,7 +42,7 @@ export const scratch = process.env.BENCH_FOLDER ?? join(tmpdir(), 'letterlock-be
 const built = join(packageRoot, 'dist', 'main.js')
 
 /** Enough to see how the engines differ; a full run is to take twenty minutes. */
-const onPostgres = ['20k', '20k-once', '100k', 'far', 'idle']
+const onPostgres = ['20k', 'cold', '20k-once', '100k', 'far', 'idle']
 
 /** Every peer there is; `program` is the main.js that ours are, `folder` where the setup has put others. */
 const allPeers = (program: string, folder: string): readonly PeerKind[] => [
@@ -68,7 +70,8 @@ export const helpText = `npm run bench -- [options]        Letterlock beside oth
   --scenarios a,b        which: ${scenarios.map(({ name }) => name).join(', ')} (default: all; none)
   --trials a,b           which: ${trials.map(({ name }) => name).join(', ')} (default: all; none)
   --rounds N             how often each peer is measured under each scenario, in turns (default 3)
-  --quick                one round of a third of the messages, trials of a tenth: about five minutes
+  --warm-up N            so many messages each peer gets before it is measured, but for the scenario cold (default 3000)
+  --quick                one round of a third of the messages, those to warm up too, trials of a tenth: about five minutes
   --scale X              X times as many messages, in trials too
   --folder DIR           scratch, on the disk that is to be measured (default ${scratch}, or $BENCH_FOLDER)
   --results DIR          where the results are written (default bench/results)
@@ -91,6 +94,7 @@ const known = {
   scenarios: { type: 'string' },
   trials: { type: 'string' },
   rounds: { type: 'string' },
+  'warm-up': { type: 'string' },
   quick: { type: 'boolean' },
   scale: { type: 'string' },
   folder: { type: 'string' },
@@ -130,6 +134,7 @@ function chosen(values: Values): Options {
       messages: Math.max(scenario.sessions, Math.round(scenario.messages * scale)),
     })),
     rounds: number(values.rounds ?? (values.quick ? '1' : '3'), '--rounds'),
+    warmUp: Math.round(whole(values['warm-up'] ?? '3000', '--warm-up') * (values.quick ? 1 / 3 : 1)),
     folder,
     results: values.results ?? join(import.meta.dirname, 'results'),
     append: values.append === true,
@@ -145,6 +150,11 @@ function number(text: string, option: string): number {
   const read = Number(text)
   if (Number.isFinite(read) && read > 0) return read
   throw new Error(`${option} wants a number above 0, not '${text}'`)
+}
+
+function whole(text: string, option: string): number {
+  if (/^\d+$/.test(text)) return Number(text)
+  throw new Error(`${option} wants a whole number, 0 or more, not '${text}'`)
 }
 
 function named<T extends { readonly name: string }>(text: string | undefined, from: readonly T[], what: string): readonly T[] {

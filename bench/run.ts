@@ -48,7 +48,7 @@ async function run(options: Wanted): Promise<number> {
 }
 
 async function measureAll(options: Wanted): Promise<void> {
-  const { folder, scenarios, rounds } = options
+  const { folder, scenarios, rounds, warmUp } = options
   const tool = await buildTool(folder)
   const machine = describeMachine(folder)
   if (machine.fileSystem === 'tmpfs') say(`warning: ${folder} is in memory: nobody pays for fsync there; --folder names a folder on a disk`)
@@ -61,7 +61,7 @@ async function measureAll(options: Wanted): Promise<void> {
     if (why !== undefined) say(`left out: ${name}: ${why}`)
     return why === undefined
   })
-  await hold({ kinds, scenarios, rounds, tool, folder: own, certificates, results, warmUp: 400, say })
+  await hold({ kinds, scenarios, rounds, tool, folder: own, certificates, results, warmUp, say })
   const parts = { tool, folder: own, certificates, program: options.program, scale: options.trialScale, say }
   const complete = await holdTrials(options.trials, parts, results)
   if (complete) await rm(own, { recursive: true, force: true })

@@ -11,6 +11,8 @@ export type Scenario = {
   readonly kept: boolean
   /** One message after the other, each awaited at the sink. */
   readonly idle?: true
+  /** The first messages that the server gets after its start, once; all others come when it is warm. */
+  readonly fresh?: true
   /** 200 domains, 50 ms away, a tenth of them dead; else one host on loopback. */
   readonly distant?: true
 }
@@ -21,6 +23,14 @@ const once = { sessions: 20, kept: false }
 
 export const scenarios: readonly Scenario[] = [
   { name: '20k', about: '20 KB, 20 kept sessions', messages: 1000, octets: 20 * kb, ...kept },
+  {
+    name: 'cold',
+    about: '20 KB, 20 kept sessions, the first messages after the start',
+    messages: 1000,
+    octets: 20 * kb,
+    fresh: true,
+    ...kept,
+  },
   { name: '4k', about: '4 KB, 20 kept sessions', messages: 1000, octets: 4 * kb, ...kept },
   { name: '100k', about: '100 KB, 20 kept sessions', messages: 400, octets: 100 * kb, ...kept },
   { name: '10m', about: '10 MB, 4 kept sessions', messages: 16, octets: 10 * kb * kb, sessions: 4, kept: true },

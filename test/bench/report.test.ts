@@ -107,7 +107,7 @@ test('only a sync that ended between the replies to DATA and to the dot counts',
 
 test('a name that does not exist is answered with those that do', () => {
   const answer = readOptions(['--scenarios', '20K'])
-  assert.match(answer.kind === 'wrong' ? answer.text : '', /no scenario '20K'; there are 20k, 4k/)
+  assert.match(answer.kind === 'wrong' ? answer.text : '', /no scenario '20K'; there are 20k, cold, 4k/)
   assert.equal(readOptions(['--rounds', 'many']).kind, 'wrong')
   assert.equal(readOptions(['--nonsense']).kind, 'wrong')
 })
@@ -117,4 +117,20 @@ test('a quick run is one round of fewer messages', () => {
   assert.ok(full.kind === 'run' && quick.kind === 'run')
   assert.deepEqual([full.rounds, quick.rounds], [3, 1])
   assert.ok((quick.scenarios[0]?.messages ?? 0) < (full.scenarios[0]?.messages ?? 0))
+  assert.ok(quick.warmUp < full.warmUp)
+})
+
+test('the warm-up is as long as asked for, none at all with 0, and not half a message', () => {
+  const asked = (text: string) => {
+    const options = readOptions(['--warm-up', text])
+    return options.kind === 'run' ? options.warmUp : options.kind
+  }
+  assert.deepEqual(['25', '0', '1.5', '-1', 'long'].map(asked), [25, 0, 'wrong', 'wrong', 'wrong'])
+})
+
+test('how a server does right after its start stands beside how it does when warm', async () => {
+  const results = await openResults(folder, describeMachine(folder), false)
+  for (const one of [row('letterlock', 1, 200, { scenario: 'cold' }), row('letterlock', 1, 500)]) await results.addRow(one)
+  const { text } = await writeReport(folder, undefined)
+  assert.match(text, /\*\*20k: [\s\S]*\*\*cold: 20 KB, 20 kept sessions, the first messages after the start\*\*/)
 })
