@@ -26,72 +26,96 @@ const ranges: readonly (readonly [from: string, to: string, lengths: readonly nu
   ['6761', '6763', [13, 14, 15, 16, 17, 18, 19]],
 ]
 
-type Group = { readonly from: number; readonly to: number; readonly digits: string }
+/** For each first four digits, the lengths of issuers as bits: one look instead of one for each range. */
+const lengthsOf = new Uint32Array(10_000)
+for (const [from, to, lengths] of ranges) {
+  const bits = lengths.reduce((sum, length) => sum | (1 << length), 0)
+  for (let start = Number(from.padEnd(4, '0')); start <= Number(to.padEnd(4, '9')); start++)
+    lengthsOf[start] = (lengthsOf[start] ?? 0) | bits
+}
 
-/** The groups that a number may have before its last one: 19 digits, three or more in each. */
-const mostGroups = 6
+const [shortest, longest] = [13, 19]
+/** Digits in each group of a number but its last. */
+const fewest = 3
 
 /** Digits in groups parted by one space or dash. A number begins and ends with a group, and is grouped as people do: by three or more, but for the last. */
 export function findCards(text: string): Find[] {
   const finds: Find[] = []
-  let groups: Group[] = []
+  const chain = newChain()
+  let end = -1
   for (let at = 0; at < text.length; at++) {
-    if (!isDigit(text, at)) continue
+    if (!isDigit(text.charCodeAt(at))) continue
     const from = at
-    while (isDigit(text, at)) at += 1
-    if (groups.at(-1)?.to !== from - 1 || !isParting(text, from - 1)) groups = []
+    if (end !== from - 1 || !isParting(text.charCodeAt(end))) chain.groups = 0
+    begin(chain, from)
+    for (let code = text.charCodeAt(at); isDigit(code); code = text.charCodeAt(++at)) add(chain, code - 48)
+    const size = at - from
     // A run that no card number has is passed over whole.
-    const group = { from, to: at, digits: at - from > 19 ? '' : text.slice(from, at) }
-    const begin = group.digits === '' ? undefined : beginOf(groups, group)
-    if (begin !== undefined) {
+    const found = size > longest ? -1 : beginOfCard(text, chain)
+    if (found >= 0) {
       // Longer than what was found up to the group before: the same number.
-      if (finds.at(-1)?.from === begin) finds.pop()
-      if (begin >= (finds.at(-1)?.to ?? 0)) finds.push({ from: begin, to: at })
+      if (finds.at(-1)?.from === found) finds.pop()
+      if (found >= (finds.at(-1)?.to ?? 0)) finds.push({ from: found, to: at })
     }
-    if (group.digits.length < 3) groups = []
-    else if (groups.push(group) > mostGroups) groups.shift()
+    end = size < fewest || size > longest ? -1 : at
   }
   return finds
 }
 
-const isDigit = (text: string, at: number): boolean => {
-  const code = text.charCodeAt(at)
-  return code >= 48 && code <= 57
+/** NaN, beyond the end of a text, is none. */
+const isDigit = (code: number): boolean => code >= 48 && code <= 57
+const isParting = (code: number): boolean => code === 0x20 || code === 0xa0 || code === 0x2d
+
+/**
+ * Groups in a row, and sums up to now over their digits: the Luhn sum of any groups at the end is a difference of two of them, however many
+ * groups begin a number. `even` doubles the digits at odd places, `odd` those at even ones.
+ */
+type Chain = { groups: number; digits: number; even: number; odd: number; readonly before: Int32Array }
+
+/** Of each of the last groups: where it begins, and digits, `even` and `odd` before it. A number of 19 digits has at most seven. */
+const kept = 8
+const newChain = (): Chain => ({ groups: 0, digits: 0, even: 0, odd: 0, before: new Int32Array(4 * kept) })
+
+function begin(chain: Chain, from: number): void {
+  const slot = 4 * (chain.groups % kept)
+  chain.before[slot] = from
+  chain.before[slot + 1] = chain.digits
+  chain.before[slot + 2] = chain.even
+  chain.before[slot + 3] = chain.odd
+  chain.groups += 1
 }
 
-const isParting = (text: string, at: number): boolean => {
-  const code = text.charCodeAt(at)
-  return code === 0x20 || code === 0xa0 || code === 0x2d
+function add(chain: Chain, digit: number): void {
+  const doubled = digit > 4 ? 2 * digit - 9 : 2 * digit
+  const isEven = chain.digits % 2 === 0
+  chain.even += isEven ? digit : doubled
+  chain.odd += isEven ? doubled : digit
+  chain.digits += 1
 }
 
-/** Where the longest card number begins that ends with this group. */
-function beginOf(before: readonly Group[], last: Group): number | undefined {
-  let number = last.digits
-  let begin = isCard(number) ? last.from : undefined
-  for (let i = before.length - 1; i >= 0; i--) {
-    const group = before[i]
-    if (group === undefined || number.length + group.digits.length > 19) break
-    number = group.digits + number
-    if (isCard(number)) begin = group.from
+/** Where the longest card number begins that ends with the last group; -1: none does. ISO/IEC 7812-1 Annex B doubles every second digit from the end. */
+function beginOfCard(text: string, { groups, digits, even, odd, before }: Chain): number {
+  let found = -1
+  for (let group = groups - 1; group >= 0 && group > groups - kept; group--) {
+    const slot = 4 * (group % kept)
+    const count = digits - (before[slot + 1] ?? 0)
+    if (count > longest) break
+    if (count < shortest) continue
+    const sum = digits % 2 === 1 ? even - (before[slot + 2] ?? 0) : odd - (before[slot + 3] ?? 0)
+    const from = before[slot] ?? 0
+    if (sum % 10 === 0 && isIssued(text, from, count)) found = from
   }
-  return begin
+  return found
 }
 
-export const isCard = (number: string): boolean =>
-  number.length >= 13 &&
-  luhn(number) &&
-  ranges.some(([from, to, lengths]) => {
-    const start = number.slice(0, from.length)
-    return start >= from && start <= to && lengths.includes(number.length)
-  })
-
-/** ISO/IEC 7812-1 Annex B. */
-function luhn(number: string): boolean {
-  let sum = 0
-  for (let i = 0; i < number.length; i++) {
-    const digit = number.charCodeAt(number.length - 1 - i) - 48
-    const doubled = i % 2 === 1 ? 2 * digit : digit
-    sum += doubled > 9 ? doubled - 9 : doubled
+/** Do issuers give out numbers of so many digits that begin as this one does? */
+function isIssued(text: string, from: number, count: number): boolean {
+  let start = 0
+  for (let [at, read] = [from, 0]; read < 4; at++) {
+    const digit = text.charCodeAt(at) - 48
+    if (digit < 0 || digit > 9) continue
+    start = 10 * start + digit
+    read += 1
   }
-  return sum % 10 === 0 && /[1-9]/.test(number)
+  return ((lengthsOf[start] ?? 0) & (1 << count)) !== 0
 }

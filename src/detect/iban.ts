@@ -11,43 +11,60 @@ const lengths: { readonly [country: string]: number } = {
   VA: 22, VG: 24, XK: 20, YE: 30,
 } // biome-ignore format: a table
 
-const start = /[A-Za-z]{2}[ \u00a0]?\d{2}/g
+/** The same by the codes of the two letters, upper case: 26 × first + second. */
+const lengthOf = new Uint8Array(26 * 26)
+for (const [country, length] of Object.entries(lengths)) lengthOf[26 * (country.charCodeAt(0) - 65) + country.charCodeAt(1) - 65] = length
 
-export function* findIbans(text: string): Generator<Find> {
-  for (const { 0: head, index } of text.matchAll(start)) {
-    if (isWordBefore(text, index)) continue
-    const length = lengths[head.slice(0, 2).toUpperCase()]
-    const read = length === undefined ? undefined : take(text, index, length)
-    if (read !== undefined && isIban(read.number)) yield { from: index, to: read.to }
+/** What a digit counts, or a letter in any case (A is 10), by its code; a single space or dash may part them. */
+const [parting, other] = [-1, -2]
+const worth = new Int8Array(256).fill(other)
+for (let code = 0; code < 10; code++) worth[48 + code] = code
+for (let letter = 0; letter < 26; letter++) worth[65 + letter] = worth[97 + letter] = 10 + letter
+for (const code of [0x20, 0xa0, 0x2d]) worth[code] = parting
+
+/** Mail may be nothing but beginnings of account numbers: each character is looked up once, and no piece of text is made. */
+export function findIbans(text: string): Find[] {
+  const worths = new Int8Array(text.length + 1)
+  for (let at = 0; at < text.length; at++) worths[at] = worth[text.charCodeAt(at)] ?? other
+  worths[text.length] = other
+  const finds: Find[] = []
+  for (let at = 0; at < text.length; at++) {
+    const to = (worths[at] ?? other) > 9 && (worths[at - 1] ?? other) < 0 ? ibanAt(worths, at) : -1
+    if (to < 0) continue
+    finds.push({ from: at, to })
+    at = to - 1
   }
+  return finds
 }
 
-const isWord = (code: number): boolean => (code >= 48 && code <= 57) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122)
-const isWordBefore = (text: string, at: number): boolean => at > 0 && isWord(text.charCodeAt(at - 1))
-
-/** So many letters and digits, with single spaces or dashes between them; undefined when they end sooner or go on. */
-function take(text: string, from: number, length: number): { readonly number: string; readonly to: number } | undefined {
-  let number = ''
-  let parted = true
-  for (let at = from; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (isWord(code)) {
-      number += text[at]
-      parted = false
-      if (number.length === length) return at + 1 < text.length && isWord(text.charCodeAt(at + 1)) ? undefined : { number, to: at + 1 }
-    } else if (!parted && (code === 32 || code === 0xa0 || code === 45)) parted = true
-    else return undefined
+/**
+ * Where the account number that begins here ends; -1: none does. A country, its length in letters and digits with single spaces or dashes
+ * between them, and remainder 1: ISO/IEC 7064 MOD 97-10 over the number with its first four characters last.
+ */
+function ibanAt(worths: Int8Array, from: number): number {
+  const [first, second] = [worths[from] ?? other, worths[from + 1] ?? other]
+  const length = second > 9 ? (lengthOf[26 * (first - 10) + second - 10] ?? 0) : 0
+  if (length === 0) return -1
+  let [count, rest, check] = [2, 0, 0]
+  for (let at = from + 2; at < worths.length; at++) {
+    const value = worths[at] ?? other
+    if (value < 0) {
+      if (value === other || worths[at - 1] === parting) return -1
+      continue
+    }
+    count += 1
+    if (count <= 4) {
+      if (value > 9) return -1
+      check = 10 * check + value
+      continue
+    }
+    rest = appended(rest, value)
+    if (count < length) continue
+    if ((worths[at + 1] ?? other) >= 0) return -1
+    return (100 * (appended(appended(rest, first), second) % 97) + check) % 97 === 1 ? at + 1 : -1
   }
-  return undefined
+  return -1
 }
 
-/** ISO/IEC 7064 MOD 97-10: the first four characters last, letters as 10 to 35. */
-export function isIban(number: string): boolean {
-  if (lengths[number.slice(0, 2).toUpperCase()] !== number.length) return false
-  let rest = 0
-  for (const character of `${number.slice(4)}${number.slice(0, 4)}`) {
-    const value = Number.parseInt(character, 36)
-    rest = (rest * (value > 9 ? 100 : 10) + value) % 97
-  }
-  return rest === 1
-}
+/** Divided only where the next step would not fit into 31 bits. */
+const appended = (rest: number, value: number): number => (rest > 20_000_000 ? rest % 97 : rest) * (value > 9 ? 100 : 10) + value

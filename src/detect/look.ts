@@ -20,8 +20,8 @@ export type Found = { readonly name: string; readonly count: number; readonly sa
 export type Sample = { readonly place: string; readonly line: number; readonly masked: string }
 
 const mostSamples = 20
-/** Beyond that nothing more is learnt by counting on. */
-const mostFinds = 10_000
+/** No threshold is higher (routing/read-detectors.ts): nothing more is learnt by counting on. */
+const mostFinds = 1000
 
 /** Every detector and what it found, in their order. */
 export const look = (texts: readonly Text[], detectors: readonly Looked[]): Found[] => detectors.map((detector) => lookFor(texts, detector))
@@ -38,14 +38,19 @@ function lookFor(texts: readonly Text[], detector: Looked): Found {
   const counts = new Map<string, number>()
   const samples: Sample[] = []
   let finds = 0
+  // One number said a thousand times does not hide the next one.
+  const enough = (here: number) => (distinct ? counts.size + here : finds++) >= mostFinds
   for (const { place, text } of texts) {
     const here = new Map<string, number>()
+    // The same text again is the same find: worked out once.
+    const known = new Map<string, string>()
     for (const { from, to } of find(text)) {
-      if (++finds > mostFinds) break
+      if (enough(here.size)) break
       const found = text.slice(from, to)
-      const value = same(found)
+      const value = known.get(found) ?? same(found)
       if (!counts.has(value) && !here.has(value) && samples.length < mostSamples)
         samples.push({ place, line: lineOf(text, from), masked: mask(found) })
+      known.set(found, value)
       here.set(value, (here.get(value) ?? 0) + 1)
     }
     for (const [value, count] of here) counts.set(value, distinct ? 1 : Math.max(count, counts.get(value) ?? 0))
@@ -83,6 +88,8 @@ const ownFinder = (words: WordList, patterns: readonly Pattern[]): Finder => ({
   *find(text) {
     yield* findWords(text, words)
     for (const { compiled } of patterns) {
+      // Whether there is any find costs one walk of a table; where it stands costs as much again for each step of the pattern.
+      if (!compiled.test(text)) continue
       const matcher = compiled.matcher(text)
       while (matcher.find()) if (matcher.end() > matcher.start()) yield { from: matcher.start(), to: matcher.end() }
     }
@@ -92,7 +99,8 @@ const ownFinder = (words: WordList, patterns: readonly Pattern[]): Finder => ({
   distinct: false,
 })
 
-const bare = (found: string): string => found.replace(/[^\p{L}\p{N}]/gu, '').toUpperCase()
+/** Numbers are found by digits, ASCII letters, spaces and dashes alone. */
+const bare = (found: string): string => found.replace(/[ \u00a0-]/g, '').toUpperCase()
 const folded = (found: string): string => found.replace(/\s+/g, ' ').toLowerCase()
 
 /** Letters and digits but the last four become dots; the grouping stays. */

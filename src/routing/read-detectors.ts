@@ -6,7 +6,7 @@ import { described, fields, isName, list, text } from './read.ts'
 import type { Entry, Tree } from './tree.ts'
 
 export const detectorWords = ['words', 'patterns', 'threshold'] as const
-const most = { detectors: 200, words: 5000, patterns: 200, length: 500 } as const
+const most = { detectors: 200, words: 5000, patterns: 200, length: 500, threshold: 1000 } as const
 
 /** `checkPattern`: what is wrong with a pattern, or undefined. */
 export type CheckPattern = (pattern: string) => string | undefined
@@ -74,9 +74,9 @@ function readThreshold(entry: Entry | undefined, report: Report): number | undef
     typeof value.value === 'number' &&
     Number.isInteger(value.value) &&
     value.value >= 1 &&
-    value.value <= 10_000
+    value.value <= most.threshold
   )
     return value.value
-  report(value.at, `expected how many finds it takes, from 1 to 10000, found ${described(value)}`)
+  report(value.at, `expected how many finds it takes, from 1 to ${most.threshold}, found ${described(value)}`)
   return undefined
 }
