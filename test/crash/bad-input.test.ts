@@ -36,7 +36,7 @@ before(async () => {
   assert.equal(await child.exit(), 0)
 })
 after(async () => {
-  await partners.close()
+  await partners?.close()
   await rm(scratch, { recursive: true, force: true })
 })
 let number = 0
@@ -62,7 +62,7 @@ async function submitted(settings: Settings, mark: string, size: number): Promis
 /** What a process ends with: one sentence, no trace of calls. */
 async function refusal(env: { readonly [name: string]: string } = {}): Promise<string> {
   const child = await launch(scratch, settings, { env })
-  const code = await Promise.race([child.exit(), pause(30_000, 'still running')])
+  const code = await Promise.race([child.exit(), pause(120_000, 'still running', { ref: false })])
   child.kill('SIGKILL')
   const said = child.said()
   assert.equal(code, 69, said)

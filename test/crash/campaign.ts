@@ -41,7 +41,7 @@ export type CampaignOptions = {
   /** The kills in order; asked until it says undefined. */
   readonly next: (sofar: SoFar) => Kill | undefined
   readonly connections: number
-  /** How long a process may live, milliseconds: a point not passed until then is given up. */
+  /** How long a process may live, milliseconds: a point not passed until then is given up. Generous: a busy machine takes its time. */
   readonly longest: number
   readonly progress?: (sofar: SoFar) => void
 }
@@ -130,7 +130,7 @@ export async function runCampaign({ folder, next, connections, longest, progress
     clearInterval(collecting)
     gateway.kill()
     await load.stop()
-    await Promise.all([peers.dns.close(), ...all.map((partner) => partner.close())])
+    await peers.close()
   }
 }
 

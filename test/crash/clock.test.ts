@@ -9,6 +9,7 @@ import Database from 'better-sqlite3'
 import { pino } from 'pino'
 import { type Gateway, startGateway } from '../../src/gateway.ts'
 import { pathOf, type Settings } from '../../src/ops/settings.ts'
+import { eventually } from '../world/eventually.ts'
 import { type Partners, settingsFor, startPartners } from './child.ts'
 import { acceptedAs, message, openSession } from './session.ts'
 
@@ -30,9 +31,9 @@ before(async () => {
   database = new Database(pathOf(settings.database), { readonly: true })
 })
 after(async () => {
-  database.close()
-  await gateway.stop(1000)
-  await partners.close()
+  database?.close()
+  await gateway?.stop(1000)
+  await partners?.close()
   await rm(scratch, { recursive: true, force: true })
 })
 
@@ -46,13 +47,14 @@ async function submit(to: string): Promise<string> {
 
 type Row = { readonly state: string; readonly attempts: number }
 
-async function until(id: string, wanted: (row: Row) => boolean): Promise<Row> {
-  for (const end = Date.now() + 20_000; ; await pause(20)) {
-    const row = database.prepare('SELECT state, attempts FROM recipient WHERE message = ?').get(id) as Row
-    if (wanted(row)) return row
-    if (Date.now() > end) assert.fail(`waited 20 s, and still ${JSON.stringify(row)}`)
-  }
-}
+const rowOf = (id: string) => database.prepare('SELECT state, attempts FROM recipient WHERE message = ?').get(id) as Row
+
+const until = (id: string, wanted: (row: Row) => boolean): Promise<Row> =>
+  eventually(
+    'the row to change',
+    () => [rowOf(id)].find(wanted),
+    () => JSON.stringify(rowOf(id)),
+  )
 
 /** Wait for one more attempt, and make sure that it ended nothing. */
 async function stillWaits(id: string): Promise<void> {

@@ -9,6 +9,7 @@ import Database from 'better-sqlite3'
 import { pino } from 'pino'
 import { type Gateway, startGateway } from '../../src/gateway.ts'
 import { pathOf, type Settings } from '../../src/ops/settings.ts'
+import { eventually } from '../world/eventually.ts'
 import { type Partners, settingsFor, startPartners } from './child.ts'
 import { acceptedAs, message, openSession } from './session.ts'
 
@@ -36,9 +37,9 @@ before(async () => {
   database = new Database(pathOf(settings.database))
 })
 after(async () => {
-  database.close()
-  await gateway.stop(1000)
-  await partners.close()
+  database?.close()
+  await gateway?.stop(1000)
+  await partners?.close()
   await rm(scratch, { recursive: true, force: true })
 })
 
@@ -61,13 +62,12 @@ async function waitingMail(octets: number): Promise<string> {
 type Row = { readonly state: string; readonly attempts: number; readonly last_reply: string }
 const rowOf = (id: string) => database.prepare('SELECT state, attempts, last_reply FROM recipient WHERE message = ?').get(id) as Row
 
-async function until(id: string, wanted: (row: Row) => boolean): Promise<Row> {
-  for (const end = Date.now() + 20_000; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
-    const row = rowOf(id)
-    if (wanted(row)) return row
-    if (Date.now() > end) assert.fail(`waited 20 s, and still ${JSON.stringify(row)}; ${logged.slice(-2000)}`)
-  }
-}
+const until = (id: string, wanted: (row: Row) => boolean): Promise<Row> =>
+  eventually(
+    'the row to change',
+    () => [rowOf(id)].find(wanted),
+    () => `${JSON.stringify(rowOf(id))}; ${logged.slice(-2000)}`,
+  )
 
 /** The partner is willing now: the damaged ones are held, with an alarm, and a sound one that waited beside them is delivered. */
 async function heldBeside(damaged: readonly string[], damage: () => Promise<void> | void): Promise<void> {

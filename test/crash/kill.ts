@@ -14,7 +14,7 @@ export async function killAt(part: Part): Promise<void> {
     const report = await runCampaign({
       folder,
       connections: 10,
-      longest: 20_000,
+      longest: 60_000,
       next: (sofar) => kills.next(sofar).value,
       ...(process.env.CRASH_PROGRESS && { progress: (sofar) => console.error(JSON.stringify(sofar)) }),
     })

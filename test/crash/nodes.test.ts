@@ -15,7 +15,7 @@ describe('several gateways on one PostgreSQL', { skip: withoutPostgres }, () => 
   before(async () => {
     server = await startPostgres()
   })
-  after(() => server.close())
+  after(() => server?.close())
 
   it('lose nothing and repeat only what was in flight, whichever is killed or stopped, and though the database crashes', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'letterlock-nodes-'))

@@ -102,7 +102,7 @@ export async function runNodes({ folder, server, nodes, faults, connections, cla
     for (const one of gateways) one.kill()
     await load.stop()
     await db.close()
-    await Promise.all([peers.dns.close(), ...all.map((partner) => partner.close())])
+    await peers.close()
   }
 }
 

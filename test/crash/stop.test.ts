@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { createTransport } from 'nodemailer'
 import type { Manner } from '../../src/demo/partner.ts'
-import { sql } from '../../src/store/db.ts'
+import { type Statement, sql } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
 import { eventually, startPeers, startWorld } from '../stories/world.ts'
 import { prepareGateway } from './gateway.ts'
@@ -31,13 +31,21 @@ const slowly = (milliseconds: number): Manner => ({
 })
 
 test('a client that dawdles in DATA costs nobody: what is being delivered when the gateway stops is finished', async () => {
-  const world = await startWorld({ 'lab.example': { manner: slowly(1000) } })
+  const world = await startWorld({ 'lab.example': { manner: slowly(2000) } })
   const at = world.settings['smtp.listen'][0] ?? assert.fail()
   const end = await dawdle(at)
   try {
     const send = (number: number) => world.send({ from: 'a@org.example', to: `u${number}@lab.example`, text: 'x' })
     for (let number = 0; number < 80; number += 20) await Promise.all(Array.from({ length: 20 }, (_, index) => send(number + index)))
-    await world.gateway().stop(1500)
+    const count = async (which: Statement) => (await world.db.read<{ number: number }>(which))[0]?.number ?? 0
+    const claimed = sql`SELECT COUNT(*) AS number FROM recipient WHERE claimed_until > 0`
+    const waiting = sql`SELECT COUNT(*) AS number FROM recipient WHERE state = 'waiting'`
+    const stopping = world.gateway().stop(60_000)
+    // The client is still there, but nothing new is begun: the time left belongs to what is under way.
+    await eventually('what is under way to be finished', async () => ((await count(claimed)) === 0 ? true : undefined))
+    assert.ok((await count(waiting)) > 0, 'all of it was delivered: nothing was stopped')
+    end()
+    await stopping
     const found = await world.db.read<{ reason: string | null; last_reply: string | null }>(
       sql`SELECT reason, last_reply FROM recipient WHERE state = 'waiting' AND attempts > 0`,
     )
@@ -75,7 +83,7 @@ test(
     } finally {
       gateway.kill()
       await db.close()
-      await Promise.all([peers.dns.close(), peers.own.close(), ...Object.values(peers.partners).map((partner) => partner.close())])
+      await peers.close()
       await rm(folder, { recursive: true, force: true })
     }
   },

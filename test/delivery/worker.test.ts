@@ -71,7 +71,7 @@ async function start(hangs: (domain: string) => boolean, room = (_domain: string
   const worker = await startWorker({ spoolParts: parts, settings, clock: parts.clock, log, deliver, room })
   const until = async (done: () => boolean) => {
     worker.wake()
-    for (const end = Date.now() + 5000; !done() && Date.now() < end; ) await wait(5)
+    for (const end = Date.now() + 60_000; !done() && Date.now() < end; ) await wait(5)
     await wait(50)
   }
   const stop = async () => {

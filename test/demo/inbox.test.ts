@@ -20,7 +20,7 @@ const mailOf = (content: string, at = 1) => ({
 })
 
 async function arrivals(inbox: Inbox, count: number): Promise<readonly ArrivedMail[]> {
-  for (const end = Date.now() + 5000; inbox.all().length < count && Date.now() < end; ) await new Promise((soon) => setTimeout(soon, 5))
+  for (const end = Date.now() + 60_000; inbox.all().length < count && Date.now() < end; ) await new Promise((soon) => setTimeout(soon, 5))
   return inbox.all()
 }
 

@@ -32,8 +32,8 @@ before(async () => {
   db = await openDatabase(peers.settings)
 })
 after(async () => {
-  await db.close()
-  await Promise.all([peers.dns.close(), peers.own.close(), ...Object.values(peers.partners).map((partner) => partner.close())])
+  await db?.close()
+  await peers?.close()
   await rm(folder, { recursive: true, force: true })
 })
 

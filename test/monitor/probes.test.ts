@@ -34,7 +34,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await db.close()
-  await Promise.all([peers.dns.close(), peers.own.close(), ...Object.values(peers.partners).map((partner) => partner.close())])
+  await peers?.close()
   await rm(folder, { recursive: true, force: true })
 })
 

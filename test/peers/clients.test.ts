@@ -23,7 +23,7 @@ before(async () => {
   await createUsers({ db: world.db, clock: systemClock, settings: world.settings }).add('anna', password, 'test')
 })
 after(async () => {
-  await world.close()
+  await world?.close()
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -9,7 +9,7 @@ export type Daemon = { readonly log: () => string; readonly stop: () => Promise<
 export const needsRoot = (what: string): string | false =>
   process.getuid?.() === 0 || process.env.CI === 'true' ? false : `${what} can be started only by root`
 
-/** Start and wait until it listens at all these addresses; throws with its log when it does not within ten seconds. */
+/** Start and wait until it listens at all these addresses; throws with its log when it does not within a minute. */
 export async function startDaemon(command: string, args: readonly string[], listening: readonly Address[]): Promise<Daemon> {
   const child = spawn(command, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   let log = ''
@@ -38,9 +38,9 @@ export async function startDaemon(command: string, args: readonly string[], list
   throw new Error(`${command} does not listen at ${silent.host}:${silent.port}:\n${log}`)
 }
 
-/** The first of these where nobody greets within ten seconds (or before `ended`); undefined when all do. */
+/** The first of these where nobody greets within a minute (or before `ended`); undefined when all do. */
 export async function firstSilent(listening: readonly Address[], ended: () => boolean): Promise<Address | undefined> {
-  const end = Date.now() + 10_000
+  const end = Date.now() + 60_000
   for (const address of listening) {
     while (!(await answers(address))) {
       if (Date.now() > end || ended()) return address

@@ -69,7 +69,7 @@ function answerAll(site: StsHost, seen: Set<string>): void {
 /** One question as Postfix asks it (socketmap_table(5)); retried until the daemon listens. */
 async function askDebian(zone: string, domain: string): Promise<string> {
   const question = `${zone} ${domain}`
-  for (const end = Date.now() + 10_000; ; ) {
+  for (const end = Date.now() + 60_000; ; ) {
     const answer = await exchange(`${question.length}:${question},`)
     if (answer !== undefined) return answer
     if (Date.now() > end) throw new Error(`no answer about ${domain}`)

@@ -33,7 +33,7 @@ export async function startUnbound(port: number, { signed, unsigned = {}, forge 
       await daemon.stop()
       await rm(folder, { recursive: true, force: true })
     }
-    if (await answersWithin(10_000, port)) return { log: daemon.log, stop }
+    if (await answersWithin(60_000, port)) return { log: daemon.log, stop }
     await daemon.stop()
     throw new Error(`unbound does not answer on port ${port}:\n${daemon.log()}`)
   } catch (error) {

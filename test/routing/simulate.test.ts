@@ -176,7 +176,7 @@ describe('the stored decisions', () => {
     await migrate(db, join(packageRoot, 'migrations'))
   })
   after(async () => {
-    await db.close()
+    await db?.close()
     await rm(folder, { recursive: true })
   })
 

@@ -23,7 +23,7 @@ before(async () => {
   await run(settings)
 })
 after(async () => {
-  await partners.close()
+  await partners?.close()
   await rm(scratch, { recursive: true, force: true })
 })
 let number = 0

@@ -36,10 +36,10 @@ describe('several processes on one queue', { skip: withoutPostgres }, () => {
   })
   after(async () => {
     for (const { db, keyring } of nodes) {
-      keyring.close()
-      await db.close()
+      keyring?.close()
+      await db?.close()
     }
-    await server.close()
+    await server?.close()
     rmSync(folder, { recursive: true })
   })
   const node = (number: number): SpoolParts => nodes[number] ?? assert.fail('no such node')

@@ -17,7 +17,7 @@ export function dbContract(engine: string, makePlace: () => Promise<Place>): voi
     })
     beforeEach(() => db.write(sql`DELETE FROM item`))
     after(async () => {
-      await db.close()
+      await db?.close()
       await place.drop()
     })
     const add = (id: number, name: string | null = null): Statement => sql`INSERT INTO item (id, name) VALUES (${id}, ${name})`

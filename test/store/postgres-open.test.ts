@@ -59,7 +59,7 @@ describe('opening PostgreSQL', { skip: withoutPostgres }, () => {
     server = await startPostgres()
   })
   after(async () => {
-    await server.close()
+    await server?.close()
     rmSync(data, { recursive: true })
   })
   const refused = async (database: string, text: RegExp) => {

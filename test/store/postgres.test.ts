@@ -9,7 +9,7 @@ describe('PostgreSQL', { skip: withoutPostgres }, () => {
   before(async () => {
     server = await startPostgres()
   })
-  after(() => server.close())
+  after(() => server?.close())
 
   dbContract('PostgreSQL', async () => {
     const address = await server.makeDatabase()

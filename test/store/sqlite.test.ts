@@ -31,7 +31,7 @@ describe('SQLite', () => {
     await db.write(sql`CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT, bytes BYTEA)`)
   })
   after(async () => {
-    await db.close()
+    await db?.close()
     rmSync(folder, { recursive: true })
   })
 

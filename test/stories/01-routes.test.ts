@@ -23,7 +23,7 @@ before(async () => {
     'down.example': { manner: { script: (verb) => (verb === 'CONNECT' ? '421 4.3.2 closed for today' : undefined) } },
   })
 })
-after(() => world.close())
+after(() => world?.close())
 
 const mail = (to: string | string[], more: object = {}) => ({
   from: 'Anna <a@org.example>',

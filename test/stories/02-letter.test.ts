@@ -12,7 +12,7 @@ let world: World
 before(async () => {
   world = await startWorld({ 'town.example': { certificate: 'none' } })
 })
-after(() => world.close())
+after(() => world?.close())
 
 const grep = (word: string): string[] =>
   (readdirSync(world.settings.data, { recursive: true, withFileTypes: true }) as { parentPath: string; name: string; isFile(): boolean }[])

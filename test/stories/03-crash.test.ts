@@ -24,7 +24,7 @@ before(async () => {
 })
 after(async () => {
   running?.kill('SIGKILL')
-  await Promise.all([peers.dns.close(), peers.own.close(), ...Object.values(peers.partners).map((partner) => partner.close())])
+  await peers?.close()
   await rm(folder, { recursive: true, force: true })
 })
 

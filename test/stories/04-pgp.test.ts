@@ -17,7 +17,7 @@ before(async () => {
   world = await startWorld({ 'press.example': { certificate: 'none' } })
 })
 after(async () => {
-  await world.close()
+  await world?.close()
   await rm(home, { recursive: true, force: true })
 })
 

@@ -11,8 +11,8 @@ before(async () => {
   world = await startWorld({}, { 'delivery.routes': { 'org.example': { host: lax.host, port: lax.port, tls: 'none' } } })
 })
 after(async () => {
-  await world.close()
-  await lax.close()
+  await world?.close()
+  await lax?.close()
 })
 
 /** What some server takes for the end of the data and another does not. */

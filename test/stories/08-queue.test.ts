@@ -11,7 +11,7 @@ before(async () => {
     { 'retry.schedule': [3_600_000], 'retry.delayNotice': 0 },
   )
 })
-after(() => world.close())
+after(() => world?.close())
 
 const act = (action: QueueAction, choice: QueueChoice, dryRun = false) =>
   operate(world.db, action, choice, { actor: 'test', now: Date.now(), dryRun })

@@ -35,7 +35,7 @@ before(async () => {
   )
 })
 after(async () => {
-  await Promise.all([peers.dns.close(), peers.own.close(), ...Object.values(peers.partners).map((partner) => partner.close())])
+  await peers?.close()
   await rm(folder, { recursive: true, force: true })
 })
 

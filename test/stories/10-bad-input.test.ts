@@ -8,7 +8,7 @@ let world: World
 before(async () => {
   world = await startWorld({ 'town.example': { certificate: 'none' }, 'lab.example': {} })
 })
-after(() => world.close())
+after(() => world?.close())
 
 const head = (to: string, more = '') => `From: a@org.example\r\nTo: ${to}\r\nSubject: hostile\r\nMIME-Version: 1.0\r\n${more}`
 const nested = (depth: number) => {

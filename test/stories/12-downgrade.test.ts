@@ -27,7 +27,7 @@ before(async () => {
   world = await startWorld(domains, { ...timings, 'escrow.onDowngrade': 'hold' })
   await world.applyPolicy('version: 1\nrules: []\ndefault:\n  deliver: [tls, escrow]\n')
 })
-after(() => world.close())
+after(() => world?.close())
 
 test('a domain that never had TLS gets its letter at once', async () => {
   const { recipients } = await world.settled(await send('eve@new.example'))

@@ -20,7 +20,7 @@ before(async () => {
   await writeFile(config, JSON.stringify({ hostname, organisation: { domains: ['org.example'] }, data, database }))
 })
 after(async () => {
-  await world.close()
+  await world?.close()
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -24,7 +24,7 @@ before(async () => {
   await world.db.write(sql`INSERT INTO sts_policy (domain, id, mode, mx, max_age, fetched_at, expires_at, used_at)
     VALUES ('bank.example', 'one', 'enforce', '["mx.bank.example"]', 604800, ${clock()}, ${clock() + 7 * 24 * hour}, ${clock()})`)
 })
-after(() => world.close())
+after(() => world?.close())
 
 const letters = async (to: string) => (await listLetters(world.db)).filter((letter) => letter.to === to)
 const letterOf = async (to: string) => (await letters(to))[0] ?? assert.fail('no letter')

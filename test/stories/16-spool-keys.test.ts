@@ -11,7 +11,7 @@ let world: World
 before(async () => {
   world = await startWorld({ 'shut.example': { manner: { script: (verb) => (verb === 'CONNECT' ? '421 4.3.2 later' : undefined) } } })
 })
-after(() => world.close())
+after(() => world?.close())
 
 type Epochs = { epochs: { epoch: string; key: string; messages: number }[] }
 

@@ -16,8 +16,8 @@ describe('a PostgreSQL that goes away', { skip: withoutPostgres }, () => {
     )
   })
   after(async () => {
-    await world.close()
-    await server.close()
+    await world?.close()
+    await server?.close()
   })
   const mail = (subject: string) => ({ from: 'a@org.example', to: 'b@lab.example', subject, text: subject })
   const taken = (subject: string) => eventually('mail to be taken', () => world.send(mail(subject)).catch(() => undefined))

@@ -36,7 +36,7 @@ rules:
 default: { deliver: [tls, escrow] }
 `)
 })
-after(() => world.close())
+after(() => world?.close())
 
 const send = (tag: string, to: string | string[], more = {}) =>
   world.send({ from: 'ann@org.example', to, subject: `[${tag}] kanarienbetreff`, text: 'kanarienvogel', ...more })

@@ -9,7 +9,7 @@ let world: World
 before(async () => {
   world = await startWorld({ 'town.example': { certificate: 'none' } })
 })
-after(() => world.close())
+after(() => world?.close())
 
 const head = (to: string, ...more: string[]) =>
   ['From: a@org.example', `To: ${to}`, 'Subject: bomb', `Message-ID: <${to}>`, 'MIME-Version: 1.0', ...more].join('\r\n')

@@ -39,8 +39,8 @@ before(async () => {
   token = (await letterlock(['token', 'create', '--role', 'owner', '--name', 'story'])).out.trim()
 })
 after(async () => {
-  running.kill('SIGKILL')
-  await Promise.all([peers.dns.close(), peers.own.close(), ...Object.values(peers.partners).map((partner) => partner.close())])
+  running?.kill('SIGKILL')
+  await peers?.close()
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -26,7 +26,7 @@ before(async () => {
   )
 })
 after(async () => {
-  await world.close()
+  await world?.close()
   await rm(folder, { recursive: true, force: true })
 })
 

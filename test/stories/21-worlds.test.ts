@@ -56,7 +56,7 @@ before(async () => {
     VALUES ('downgraded.example', ${Date.now() - 86_400_000}, 'verified', 'webpki', 'mx.downgraded.example')`)
   await world.applyPolicy(text)
 })
-after(() => world.close())
+after(() => world?.close())
 
 /** As policy tests name it. */
 function became({ state, method, assurance, proof }: RecipientTrace): string {

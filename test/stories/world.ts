@@ -17,7 +17,10 @@ import { policyStore } from '../../src/routing/store.ts'
 import { openSigner } from '../../src/seal/signer.ts'
 import type { Db } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
+import { eventually } from '../world/eventually.ts'
 import { type Postgres, startPostgres } from '../world/postgres.ts'
+
+export { eventually }
 
 /** With STORY_DATABASE=postgres every story keeps its rows in a database of its own on a real PostgreSQL, one server a test process. */
 const onPostgres = process.env.STORY_DATABASE === 'postgres'
@@ -61,9 +64,10 @@ export async function startWorld(
   clock: Clock = systemClock,
 ): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), 'letterlock-story-'))
-  const { settings, dns, partners, own, certificates } = await startPeers(folder, domains, overrides)
+  const peers = await startPeers(folder, domains, overrides)
+  const { settings, dns, partners, own, certificates } = peers
   const closePeers = async () => {
-    await Promise.all([dns.close(), own.close(), ...Object.values(partners).map((partner) => partner.close())])
+    await peers.close()
     await rm(folder, { recursive: true, force: true })
   }
   const log = pino({ level: process.env.STORY_LOG ?? 'silent' })
@@ -122,6 +126,7 @@ export async function startWorld(
 export type Peers = Pick<World, 'settings' | 'dns' | 'partners' | 'own'> & {
   /** What each domain's host shows, also for a manner that replaces its first one. */
   readonly certificates: { readonly [domain: string]: Leaf | undefined }
+  readonly close: () => Promise<void>
 }
 
 /** The peers alone, and settings that reach them: for stories that run the gateway as a process of its own. */
@@ -172,7 +177,9 @@ export async function startPeers(
     'retry.tls.soft': 1500,
     ...overrides,
   })
-  return { settings, dns, partners, own, certificates }
+  const close = async () =>
+    void (await Promise.all([dns.close(), own.close(), ...Object.values(partners).map((partner) => partner.close())]))
+  return { settings, dns, partners, own, certificates, close }
 }
 
 async function certificateFor(kind: NonNullable<Domain['certificate']>, hostname: string, authority: Authority) {
@@ -201,20 +208,5 @@ async function submit(gateway: Gateway, mail: SendMailOptions): Promise<string> 
     return id
   } finally {
     client.close()
-  }
-}
-
-/** The first answer that is not undefined; looks every 25 ms, for 20 s at the most. */
-export async function eventually<T>(
-  what: string,
-  look: () => Promise<T | undefined>,
-  tell: () => Promise<string> = async () => '',
-): Promise<T> {
-  const end = Date.now() + 20_000
-  for (;;) {
-    const found = await look()
-    if (found !== undefined) return found
-    if (Date.now() > end) throw new Error(`waited 20 s for ${what}; ${await tell()}`)
-    await new Promise((resolve) => setTimeout(resolve, 25))
   }
 }

@@ -156,7 +156,7 @@ export async function talk(port: number, { tls = false, from = '127.0.0.1' } = {
   hear()
   const until = <T>(ready: () => T | undefined, what: string) =>
     new Promise<T>((done, failed) => {
-      const timer = setTimeout(() => failed(new Error(`the server says nothing (${what}); so far ${JSON.stringify(text)}`)), 5000)
+      const timer = setTimeout(() => failed(new Error(`the server says nothing (${what}); so far ${JSON.stringify(text)}`)), 60_000)
       look = () => {
         const found = ready()
         if (found === undefined) return

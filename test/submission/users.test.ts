@@ -13,7 +13,7 @@ const folder = await mkdtemp(join(tmpdir(), 'letterlock-users-'))
 const db = openSqlite(join(folder, 'test.db'))
 await migrate(db, 'migrations')
 after(async () => {
-  await db.close()
+  await db?.close()
   await rm(folder, { recursive: true })
 })
 

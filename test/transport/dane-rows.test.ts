@@ -13,7 +13,7 @@ before(async () => {
   world = await openWorld()
   world.dns.set('.', signedRoot)
 })
-after(() => world.close())
+after(() => world?.close())
 
 const hour = 3_600_000
 const level = (level: 'encrypted' | 'verified' | 'authenticated' | 'dane' | 'pinned', more: object = {}) =>

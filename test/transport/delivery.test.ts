@@ -9,7 +9,7 @@ let world: SmallWorld
 before(async () => {
   world = await openWorld()
 })
-after(() => world.close())
+after(() => world?.close())
 
 const good = async (domain: string) => ({ tls: await world.authority.issue([`mx.${domain}`]) })
 const kinds = (all: ReadonlyMap<string, { kind: string; reason?: string }>) =>

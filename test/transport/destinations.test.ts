@@ -10,7 +10,7 @@ let world: SmallWorld
 before(async () => {
   world = await openWorld()
 })
-after(() => world.close())
+after(() => world?.close())
 
 const minute = 60_000
 const trouble = (row: Trouble['row']): Trouble => ({ row, text: `mx: ${row}`, evidence: { host: 'mx' } })

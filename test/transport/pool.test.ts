@@ -8,7 +8,7 @@ let world: SmallWorld
 before(async () => {
   world = await openWorld({}, { idle: 400 })
 })
-after(() => world.close())
+after(() => world?.close())
 
 const good = async (domain: string) => ({ tls: await world.authority.issue([`mx.${domain}`]) })
 const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))

@@ -17,7 +17,7 @@ before(async () => {
   world = await openWorld()
   world.dns.set('.', signedRoot)
 })
-after(() => world.close())
+after(() => world?.close())
 
 const probing = () => ({
   resolver: createResolver({ servers: world.settings['dns.servers'], clock: systemClock, timeout: 250 }),

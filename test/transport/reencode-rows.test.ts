@@ -10,7 +10,7 @@ let world: SmallWorld
 before(async () => {
   world = await openWorld()
 })
-after(() => world.close())
+after(() => world?.close())
 
 const partnerOf = async (domain: string, ...keywords: string[]) =>
   world.partner(domain, { tls: await world.authority.issue([`mx.${domain}`]), keywords })

@@ -11,7 +11,7 @@ let world: SmallWorld
 before(async () => {
   world = await openWorld()
 })
-after(() => world.close())
+after(() => world?.close())
 
 const hour = 3_600_000
 const good = async (domain: string) => ({ tls: await world.authority.issue([`mx.${domain}`]) })

@@ -13,7 +13,7 @@ before(async () => {
   // A kept connection would hide what the next one meets.
   world = await openWorld({}, { reuse: 0 })
 })
-after(() => world.close())
+after(() => world?.close())
 
 const hour = 3_600_000
 const day = 24 * hour

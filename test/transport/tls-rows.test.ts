@@ -11,7 +11,7 @@ let world: SmallWorld
 before(async () => {
   world = await openWorld()
 })
-after(() => world.close())
+after(() => world?.close())
 
 const good = async (domain: string) => ({ tls: await world.authority.issue([`mx.${domain}`]) })
 const minutes = (...list: number[]) => list.map((minute) => minute * 60_000)

@@ -103,7 +103,7 @@ export async function startPostgres(settings: { readonly [name: string]: string 
     started.stderr?.on('data', (chunk) => {
       said = `${said}${chunk}`.slice(-2000)
     })
-    for (const end = Date.now() + 30_000; ; await pause(30)) {
+    for (const end = Date.now() + 120_000; ; await pause(30)) {
       if (started.exitCode !== null || Date.now() > end) throw new Error(`PostgreSQL does not start: ${said}`)
       try {
         await query('SELECT 1')

@@ -11,7 +11,7 @@ let letter: string
 before(async () => {
   world = await openWorld()
 })
-after(() => world.close())
+after(() => world?.close())
 // Each test has its own reader, whose mailbox knows no limits yet.
 beforeEach(async () => {
   count += 1

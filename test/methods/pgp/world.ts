@@ -69,7 +69,7 @@ export async function database(): Promise<Db> {
   const db = openSqlite(join(folder, 'test.db'))
   await migrate(db, join(packageRoot, 'migrations'))
   after(async () => {
-    await db.close()
+    await db?.close()
     rmSync(folder, { recursive: true, force: true })
   })
   return db
@@ -81,7 +81,7 @@ export type Shipped = Omit<Shipment, 'open'> & { readonly content: Buffer }
 /** lab.example without TLS, reached through the real transport. */
 export async function labExample() {
   const world = await openWorld()
-  after(() => world.close())
+  after(() => world?.close())
   const partner = await world.partner('lab.example')
   return { world, partner }
 }

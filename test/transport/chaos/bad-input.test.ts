@@ -16,8 +16,8 @@ before(async () => {
   patient = await openWorld({}, { ...long, dataStart: minute, block: minute, finalDot: minute })
 })
 after(async () => {
-  await world.close()
-  await patient.close()
+  await world?.close()
+  await patient?.close()
 })
 
 const verbs = ['CONNECT', 'EHLO', 'STARTTLS', 'MAIL', 'RCPT', 'DATA', 'DOT'] as const satisfies readonly Verb[]

@@ -16,8 +16,8 @@ before(async () => {
   older = await openLines(128, 'TLSv1.2')
 })
 after(async () => {
-  await newer.close()
-  await older.close()
+  await newer?.close()
+  await older?.close()
 })
 
 const sum = (buffers: readonly Buffer[]) => buffers.reduce((total, { length }) => total + length, 0)

@@ -13,7 +13,7 @@ before(async () => {
   world = await startApiWorld()
   owner = await world.tokenOf('owner')
 })
-after(() => world.close())
+after(() => world?.close())
 
 const policy = '/api/v1/policy'
 const yaml = { 'content-type': 'application/yaml', 'if-match': '*' }

@@ -26,7 +26,7 @@ before(async () => {
   world = await startApiWorld()
   document = (await world.ask('/api/openapi.json')).json() as unknown as Document
 })
-after(() => world.close())
+after(() => world?.close())
 
 const operations = () =>
   Object.entries(document.paths).flatMap(([path, item]) => Object.entries(item).map(([method, operation]) => ({ path, method, operation })))

@@ -19,7 +19,7 @@ before(async () => {
   world = await startApiWorld()
   token = await world.tokenOf('policy')
 })
-after(() => world.close())
+after(() => world?.close())
 
 const path = '/api/v1/policy'
 const text = (domain: string) =>

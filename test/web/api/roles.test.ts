@@ -37,7 +37,7 @@ let world: ApiWorld
 before(async () => {
   world = await startApiWorld()
 })
-after(() => world.close())
+after(() => world?.close())
 
 describe('the roles', () => {
   test('are written out here for every route', () => {

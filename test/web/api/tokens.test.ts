@@ -9,7 +9,7 @@ let world: ApiWorld
 before(async () => {
   world = await startApiWorld()
 })
-after(() => world.close())
+after(() => world?.close())
 
 const good = '/api/v1/policy/revisions'
 

@@ -12,7 +12,7 @@ before(async () => {
     'portal.formerUrls': ['https://old.rheinland-klinik.example'],
   })
 })
-after(() => world.close())
+after(() => world?.close())
 
 type Answer = { readonly status: number; readonly headers: Record<string, string | string[] | undefined>; readonly text: string }
 

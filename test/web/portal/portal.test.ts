@@ -10,7 +10,7 @@ let world: World
 before(async () => {
   world = await startWorld()
 })
-after(() => world.close())
+after(() => world?.close())
 
 const text = (subject: string, lines: readonly string[] = ['', 'Good news.']) =>
   Buffer.from(

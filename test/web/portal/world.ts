@@ -8,6 +8,7 @@ import { createLog } from '../../../src/ops/log.ts'
 import { defaultSettings, type Settings } from '../../../src/ops/settings.ts'
 import type { Db } from '../../../src/store/db.ts'
 import { openDatabase } from '../../../src/store/open.ts'
+import { eventually as waitFor } from '../../world/eventually.ts'
 import { type PartnerMail, startPartner } from '../../world/index.ts'
 
 export type Letter = { readonly secret: string; readonly address: string; readonly notice: string }
@@ -82,16 +83,8 @@ export async function startWorld(overrides: Partial<Settings> = {}): Promise<Wor
 
 const textOf = (mail: PartnerMail | undefined) => mail?.content.toString('latin1').replace(/=\r\n/g, '')
 
-/** Ask until there is an answer, for at most ten seconds. */
-export async function eventually<T>(ask: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  const end = Date.now() + 10_000
-  for (;;) {
-    const answer = await ask()
-    if (answer !== undefined) return answer
-    if (Date.now() > end) throw new Error('waited ten seconds for something that did not happen')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
+/** Ask until there is an answer. */
+export const eventually = <T>(ask: () => T | undefined | Promise<T | undefined>): Promise<T> => waitFor('what should happen here', ask)
 
 export type Page = { readonly status: number; readonly headers: Headers; readonly text: string; readonly path: string }
 
