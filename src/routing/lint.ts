@@ -35,7 +35,8 @@ function unreachableRules(rules: readonly Rule[]): Problem[] {
 }
 
 function unusedGroups(policy: Policy): Problem[] {
-  const used = new Set(policyAddresses(policy))
+  const steps = [...policy.rules, policy.default].flatMap((ladder) => ladder.steps)
+  const used = new Set([...policyAddresses(policy), ...steps.flatMap(({ groups = [] }) => groups.map((name) => `group:${name}`))])
   return policy.groups
     .filter(({ name }) => !used.has(`group:${name}`))
     .map((group) => ({ ...at(group), text: `group "${group.name}" is used by no rule` }))

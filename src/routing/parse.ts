@@ -135,9 +135,10 @@ function readRule(item: Tree, names: Map<string, number>, context: Context): Rul
     : undefined
 }
 
-function readLadder(part: (name: string) => Tree | undefined, { methods, report }: Context): Ladder | undefined {
+function readLadder(part: (name: string) => Tree | undefined, context: Context): Ladder | undefined {
+  const { report } = context
   const deliver = part('deliver')
-  const steps = deliver && readSteps(deliver, methods, report)
+  const steps = deliver && readSteps(deliver, context)
   const alsoTo = readAlsoTo(part('also-to'), report)
   const observe = readObserve(part('observe'), report)
   return steps && { steps, alsoTo, observe }

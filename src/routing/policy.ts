@@ -33,7 +33,8 @@ export type Ladder = {
 
 export type Rule = Placed & Ladder & { readonly name: string; readonly when: Condition }
 
-export type PolicyStep = Step & Placed
+/** `groups`: those whose addresses stand in its options, as the approvers of a hold. */
+export type PolicyStep = Step & Placed & { readonly groups?: readonly string[] }
 
 /** A detector of the document's own, or another threshold for one that the program brings. */
 export type Detector = Placed & {

@@ -1,7 +1,7 @@
 /** Writes a policy as text again: what parse read, in the order of the language, without comments. */
 import { stringify } from 'yaml'
 import type { PatternList } from './patterns.ts'
-import type { Condition, Example, HeaderTest, Ladder, Override, Policy, PolicyStep, PolicyTest } from './policy.ts'
+import type { Condition, Example, Group, HeaderTest, Ladder, Override, Policy, PolicyStep, PolicyTest } from './policy.ts'
 
 /** YAML that parses to the same policy but for its places and its fingerprint. */
 export function printPolicy(policy: Policy): string {
@@ -14,8 +14,8 @@ export function printPolicy(policy: Policy): string {
       ? { detectors: Object.fromEntries(detectors.map(({ name, ...detector }) => [name, printDetector(detector)])) }
       : {}),
     ...(overrides.length > 0 ? { overrides: overrides.map(printOverride) } : {}),
-    rules: rules.map(({ name, when, ...ladder }) => ({ name, when: printCondition(when), ...printLadder(ladder) })),
-    ...(policy.default.written ? { default: printLadder(policy.default) } : {}),
+    rules: rules.map(({ name, when, ...ladder }) => ({ name, when: printCondition(when), ...printLadder(ladder, groups) })),
+    ...(policy.default.written ? { default: printLadder(policy.default, groups) } : {}),
     ...(tests.length > 0 ? { tests: tests.map(printTest) } : {}),
   }
   return stringify(document, { lineWidth: 0, aliasDuplicateObjects: false })
@@ -82,13 +82,23 @@ function printCondition(condition: Condition): object {
 
 const printHeaderTest = (test: HeaderTest) => (test.kind === 'present' ? { present: test.present } : { [test.kind]: test.values })
 
-const printLadder = ({ steps, alsoTo, observe }: Ladder) => ({
-  deliver: steps.map(printStep),
+const printLadder = ({ steps, alsoTo, observe }: Ladder, groups: readonly Group[]) => ({
+  deliver: steps.map((step) => printStep(step, groups)),
   ...(alsoTo.length > 0 ? { 'also-to': alsoTo } : {}),
   ...(observe ? { observe } : {}),
 })
 
-const printStep = ({ method, options }: PolicyStep) => (Object.keys(options).length === 0 ? method : { [method]: options })
+const printStep = ({ method, options, groups: named = [] }: PolicyStep, groups: readonly Group[]) => {
+  if (named.length > 0) return { [method]: { ...options, approvers: printApprovers(options.approvers, named, groups) } }
+  return Object.keys(options).length === 0 ? method : { [method]: options }
+}
+
+/** Groups by name again, and who stands in none of them. */
+function printApprovers(approvers: unknown, named: readonly string[], groups: readonly Group[]): unknown[] {
+  const members = groups.filter(({ name }) => named.includes(name)).map(({ members }) => members)
+  const others = Array.isArray(approvers) ? approvers.filter((one) => !members.some(({ address }) => address.has(one))) : []
+  return [...named.map((name) => `group:${name}`), ...others]
+}
 
 function printTest(test: PolicyTest): object {
   if (test.kind === 'invariant') return { invariant: test.invariant, ...(test.except.length > 0 ? { except: test.except } : {}) }

@@ -1,13 +1,17 @@
 /** Reads a `deliver` list: which methods, in which order, with options that each method's own schema checks. */
 import type { z } from 'zod'
 import { understood } from '../methods/opportunistic/opportunistic.ts'
-import { later, type PolicyStep } from './policy.ts'
+import { type Group, later, type PolicyStep } from './policy.ts'
 import { oneOf, quote, type Report, reportUnknown } from './problem.ts'
 import { described, list } from './read.ts'
+import { withApprovers } from './read-approvers.ts'
 import { type Entry, placeOf, plain, type Tree } from './tree.ts'
 
 /** What the language must know of methods/index.ts. */
 export type MethodWords = { readonly [name: string]: { readonly options: z.ZodType; readonly inPolicy: boolean } }
+
+/** What steps may name, and who is told of mistakes. */
+type Known = { readonly methods: MethodWords; readonly groups: ReadonlyMap<string, Group>; readonly report: Report }
 
 const mostSteps = 16
 
@@ -15,19 +19,20 @@ const mostSteps = 16
 const consent = { method: 'opportunistic', key: 'i-understand', sentence: understood } as const
 
 /** The steps of a rule, options parsed; undefined when one is wrong. The implied bounce is added by plan. */
-export function readSteps(tree: Tree, methods: MethodWords, report: Report): readonly PolicyStep[] | undefined {
+export function readSteps(tree: Tree, known: Known): readonly PolicyStep[] | undefined {
+  const { methods, report } = known
   const items = list(tree)
   const empty = items.length === 0 || (tree.kind === 'scalar' && tree.value === null)
   if (empty) report(tree.at, 'deliver needs at least one step', `such as [${policyWords(methods).slice(0, 2).join(', ')}], or [bounce]`)
   if (items.length > mostSteps) report(tree.at, `${items.length} steps; at most ${mostSteps} make sense`)
-  const steps = empty ? [] : items.map((item) => readStep(item, methods, report)).filter((step) => step !== undefined)
+  const steps = empty ? [] : items.map((item) => readStep(item, known)).filter((step) => step !== undefined)
   return steps.length === items.length && steps.length > 0 && items.length <= mostSteps ? steps : undefined
 }
 
 /** The words of methods that a policy may use, and `bounce`. */
 export const policyWords = (methods: MethodWords): string[] => [...Object.keys(methods).filter((name) => methods[name]?.inPolicy), 'bounce']
 
-function readStep(item: Tree, methods: MethodWords, report: Report): PolicyStep | undefined {
+function readStep(item: Tree, { methods, groups, report }: Known): PolicyStep | undefined {
   const written = named(item, report)
   if (written === undefined) return undefined
   const { key: method, at, value } = written
@@ -36,8 +41,10 @@ function readStep(item: Tree, methods: MethodWords, report: Report): PolicyStep 
     report(at, `${method} is not available in this version`, `available here: ${oneOf(words, 'and')}`)
   else if (!words.includes(method)) reportUnknown(report, at, 'step', method, words)
   else {
-    const options = readOptions(method, at, value, method === 'bounce' ? undefined : methods[method]?.options, report)
-    return options && { method, options, line: at.line, column: at.column }
+    const asked = method === 'hold' && value.kind === 'map' ? withApprovers(value, groups, report) : { options: value, groups: [] }
+    const options = asked && readOptions(method, at, asked.options, method === 'bounce' ? undefined : methods[method]?.options, report)
+    const named = asked && asked.groups.length > 0 ? { groups: asked.groups } : {}
+    return options && { method, options, ...named, line: at.line, column: at.column }
   }
   return undefined
 }

@@ -45,6 +45,8 @@ const step = fc.constantFrom<unknown>(
   { tls: { level: 'authenticated', patience: '1h', min: 1.3 } },
   { tls: { level: 'pinned', pin: ['ab'.repeat(32)] } },
   { pgp: { trust: 'direct' } },
+  'hold',
+  { hold: { approvers: ['group:heads', 'zoe@org.example', 'hr@org.example'] } },
   { escrow: { proof: 'link', expires: '14d', languages: ['de', 'en'] } },
   { opportunistic: { 'i-understand': 'may travel unencrypted' } },
 )
@@ -90,7 +92,7 @@ export const documented = fc
   )
   .map(({ rules, ...rest }) => ({
     version: 1,
-    groups: { g: ['lab.example', 'eva@uni.example'] },
+    groups: { g: ['lab.example', 'eva@uni.example'], heads: ['head@org.example', 'hr@org.example'] },
     detectors: { mine: { words: ['Project X'], patterns: ['a\\d+'], threshold: 2 }, iban: { threshold: 3 } },
     rules: rules.map(([when, more], index) => ({ name: `rule ${index}`, when, ...more })),
     ...rest,

@@ -23,6 +23,12 @@ describe('lint', () => {
       ['3: group "a" is used by no rule'],
     ))
 
+  test('does not call a group unused that approves a hold', () =>
+    assert.deepEqual(
+      warnings('version: 1\ngroups: { heads: [a@org.example] }\ndefault: { deliver: [{ hold: { approvers: group:heads } }] }\n'),
+      [],
+    ))
+
   const shadowed: readonly (readonly [string, string, boolean])[] = [
     ['{ to: lab.example }', '{ to: max@lab.example }', true],
     ['{ to: lab.example }', '{ to: [max@lab.example, ann@lab.example] }', true],

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { methods } from '../../src/methods/index.ts'
 import { defaultPolicyText } from '../../src/routing/default-policy.ts'
 import { parsePolicy } from '../../src/routing/parse.ts'
+import { printPolicy } from '../../src/routing/print.ts'
 import { policyOf, problemsOf } from './world.ts'
 
 const rest = 'default:\n  deliver: [tls, escrow]\n'
@@ -43,6 +44,15 @@ default:
     assert.equal(policy.rules[1]?.when.kind, 'all')
     assert.match(policy.fingerprint, /^[0-9a-f]{12}$/)
     assert.equal(policy.revision, 0)
+  })
+
+  test('writes out the groups that approve a hold, each address once', () => {
+    const heads = 'groups: { heads: [Ann@org.example, bob@org.example] }\n'
+    const policy = policyOf(rule('{ is: dsn }', '[{ hold: { approvers: [group:heads, eva@org.example, ann@org.example] } }]', heads))
+    assert.deepEqual(policy.rules[0]?.steps[0]?.options, { approvers: ['ann@org.example', 'bob@org.example', 'eva@org.example'] })
+    const printed = printPolicy(policy)
+    assert.match(printed, /approvers:\n\s+- group:heads\n\s+- eva@org\.example\n/)
+    assert.deepEqual(policyOf(printed).rules[0]?.steps[0]?.options, policy.rules[0]?.steps[0]?.options)
   })
 
   test('gives a bare word its default options and an empty mapping the same', () => {
@@ -181,6 +191,14 @@ const mistakes: readonly (readonly [string, string, number, number, RegExp, RegE
   ['a tag in YAML brackets', rule('{ subject-tag: [[secure]] }'), 4, 27, /expected a tag, found a list/],
   ['a mistake inside not', rule('{ not: { from: "" } }'), 4, 26, /found nothing/],
   ['a mistyped step', rule('{ is: dsn }', '[tls, pgpp]'), 5, 20, /step "pgpp" is unknown/, /did you mean "pgp"/],
+  ['an approver group that is unknown', rule('{ is: dsn }', '[{ hold: { approvers: group:heads } }]'), 5, 36, /group "heads" is unknown/],
+  [
+    'an approver group that names a domain',
+    rule('{ is: dsn }', '[{ hold: { approvers: [group:all] } }]', 'groups: { all: [org.example] }\n'),
+    6,
+    37,
+    /group "all" cannot approve: "org\.example" is no address/,
+  ],
   ['an approver that is no address', rule('{ is: dsn }', '[{ hold: { approvers: [a] } }]'), 5, 37, /"a" is not an address/],
   ['a method that is not for policies', rule('{ is: dsn }', '[route]'), 5, 15, /step "route" is unknown/],
   ['no steps', rule('{ is: dsn }', '[]'), 5, 14, /deliver needs at least one step/],

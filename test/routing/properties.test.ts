@@ -59,7 +59,7 @@ test('a rule added at the end changes no decision that a rule made before', () =
   ))
 
 const ruleAlone = (yaml: string) =>
-  `version: 1\ngroups: { g: [lab.example, eva@uni.example] }\ndetectors: { mine: { words: [Project X] } }\nrules:\n  - ${yaml.trimEnd().replaceAll('\n', '\n    ')}\n`
+  `version: 1\ngroups: { g: [lab.example, eva@uni.example], heads: [head@org.example, hr@org.example] }\ndetectors: { mine: { words: [Project X] } }\nrules:\n  - ${yaml.trimEnd().replaceAll('\n', '\n    ')}\n`
 
 test('no text makes the parser throw', () =>
   fc.assert(
