@@ -1,11 +1,11 @@
 /** The gateway as a process of its own, that can suffer and be killed, and two partners: one takes mail, one says "later". */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from '../../src/demo/internet.ts'
 import { type Partner, startPartner } from '../../src/demo/partner.ts'
-import { packageRoot } from '../../src/ops/package-root.ts'
 import { defaultSettings, type Settings } from '../../src/ops/settings.ts'
+import { program } from '../world/program.ts'
+import { writeSettings } from '../world/settings-file.ts'
 
 /** Mail for org.example is taken, mail for shut.example is told "later" and waits, mail for open.example becomes letters (no TLS there). */
 export type Partners = { readonly open: Partner; readonly shut: Partner; readonly close: () => Promise<void> }
@@ -45,15 +45,6 @@ export async function settingsFor(data: string, partners: Partners, overrides: P
   })
 }
 
-/** The same settings in a moved data folder. */
-export const moved = (settings: Settings, data: string): Settings => ({
-  ...settings,
-  data,
-  database: `sqlite:${join(data, 'letterlock.db')}`,
-  blobs: `file:${join(data, 'blobs')}`,
-  keys: `file:${join(data, 'keys')}`,
-})
-
 export type Child = {
   readonly pid: number
   /** What it wrote to stderr so far. */
@@ -69,9 +60,8 @@ type Launch = { readonly env?: { readonly [name: string]: string } }
 /** Start the process and leave it alone: it may refuse. */
 export async function launch(scratch: string, settings: Settings, { env = {} }: Launch = {}): Promise<Child> {
   const config = join(scratch, `letterlock-${settings['metrics.listen'].port}.json`)
-  await writeFile(config, JSON.stringify(asFile(settings)))
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'serve', '--config', config], {
-    cwd: packageRoot,
+  await writeSettings(config, settings)
+  const child = spawn(process.execPath, [...program, 'serve', '--config', config], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, ...env },
   })
@@ -109,24 +99,4 @@ export async function startChild(scratch: string, settings: Settings, how: Launc
 export async function readiness(settings: Settings): Promise<number | undefined> {
   const { host, port } = settings['metrics.listen']
   return (await fetch(`http://${host}:${port}/readyz`, { headers: { connection: 'close' } }).catch(() => undefined))?.status
-}
-
-/** As a settings file (JSON is YAML). */
-function asFile(settings: Settings): object {
-  const at = ({ host, port }: { host: string; port: number }) => `${host}:${port}`
-  return {
-    hostname: settings.hostname,
-    organisation: { name: 'Org', domains: ['org.example'] },
-    data: settings.data,
-    database: settings.database,
-    blobs: settings.blobs,
-    keys: settings.keys,
-    smtp: { listen: settings['smtp.listen'].map(at) },
-    delivery: { routes: settings['delivery.routes'] },
-    portal: { listen: at(settings['portal.listen']), url: settings['portal.url'] },
-    admin: { listen: at(settings['admin.listen']) },
-    metrics: { listen: at(settings['metrics.listen']) },
-    limits: { inlineContent: `${settings['limits.inlineContent']}B` },
-    retry: { schedule: settings['retry.schedule'].map((wait) => `${wait / 1000}s`) },
-  }
 }

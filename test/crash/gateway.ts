@@ -1,14 +1,13 @@
 /** The gateway of the crash tests: the built program as a process of its own, killed and started again on the same data. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { packageRoot } from '../../src/ops/package-root.ts'
 import { pathOf, type Settings } from '../../src/ops/settings.ts'
 import type { Db, Row } from '../../src/store/db.ts'
+import { program } from '../world/program.ts'
+import { type Sections, writeSettings } from '../world/settings-file.ts'
 
 export type GatewayProcess = {
   /** Resolves with the milliseconds until mail was taken in (a greeting and an answer to EHLO), or undefined when it ended before. */
@@ -27,10 +26,9 @@ export type GatewayProcess = {
 }
 
 /** Write the settings to `folder` and run gateways by them. `more`: further settings as the file writes them, e.g. `{ log: { level: 'info' } }`. */
-export async function prepareGateway(folder: string, settings: Settings, more: { readonly limits?: object } = {}): Promise<GatewayProcess> {
+export async function prepareGateway(folder: string, settings: Settings, more: Sections = {}): Promise<GatewayProcess> {
   const file = join(folder, 'letterlock.json')
-  const own = asFile(settings)
-  await writeFile(file, JSON.stringify({ ...own, ...more, limits: { ...own.limits, ...more.limits } }))
+  await writeSettings(file, { ...settings, 'monitor.probes': false }, { log: { level: 'warn' }, ...more })
   const at = settings['smtp.listen'][0] ?? { host: '127.0.0.1', port: 0 }
   let child: ChildProcess | undefined
   let end: Promise<NodeJS.Signals | number | null> = Promise.resolve(null)
@@ -43,8 +41,7 @@ export async function prepareGateway(folder: string, settings: Settings, more: {
       said = ''
       over = false
       const { LETTERLOCK_FAILPOINT: _, ...environment } = process.env
-      const started = spawn(process.execPath, [...program(), 'serve', '--config', file], {
-        cwd: packageRoot,
+      const started = spawn(process.execPath, [...program, 'serve', '--config', file], {
         stdio: ['ignore', 'ignore', 'pipe'],
         env: failpoint === undefined ? environment : { ...environment, LETTERLOCK_FAILPOINT: failpoint },
       })
@@ -73,9 +70,6 @@ export async function prepareGateway(folder: string, settings: Settings, more: {
   }
 }
 
-/** The built program where it is built (as it is by npm test), else its source. */
-const program = (): string[] => (existsSync(join(packageRoot, 'dist', '.built')) ? ['dist/main.js'] : ['--import', 'tsx', 'src/main.ts'])
-
 /** Does it greet, and answer EHLO? */
 function answers(at: { readonly host: string; readonly port: number }): Promise<boolean> {
   return new Promise((resolve) => {
@@ -95,31 +89,6 @@ function answers(at: { readonly host: string; readonly port: number }): Promise<
       if (/^250 /m.test(text)) finish(true)
     })
   })
-}
-
-/** The settings as a file (JSON is YAML). */
-export function asFile(settings: Settings): { readonly limits: object; readonly [name: string]: unknown } {
-  const at = ({ host, port }: { host: string; port: number }) => `${host}:${port}`
-  return {
-    hostname: settings.hostname,
-    organisation: { name: settings['organisation.name'], domains: settings['organisation.domains'] },
-    data: settings.data,
-    database: settings.database,
-    blobs: settings.blobs,
-    keys: settings.keys,
-    smtp: { listen: settings['smtp.listen'].map(at) },
-    delivery: { port: settings['delivery.port'], allowPrivateAddresses: true, routes: settings['delivery.routes'] },
-    dns: { servers: settings['dns.servers'] },
-    tls: { ca: settings['tls.ca'] },
-    portal: { listen: at(settings['portal.listen']), url: settings['portal.url'] },
-    admin: { listen: at(settings['admin.listen']) },
-    metrics: { listen: at(settings['metrics.listen']) },
-    retry: { schedule: settings['retry.schedule'].map((wait) => `${Math.max(1, Math.round(wait / 1000))}s`) },
-    notice: { from: settings['notice.from'] },
-    monitor: { probes: 'false' },
-    log: { level: 'warn' },
-    limits: { inlineContent: `${settings['limits.inlineContent'] / 1024}KiB` },
-  }
 }
 
 /**

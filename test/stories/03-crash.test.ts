@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createTransport, type SendMailOptions } from 'nodemailer'
-import { packageRoot } from '../../src/ops/package-root.ts'
-import type { Settings } from '../../src/ops/settings.ts'
+import { program } from '../world/program.ts'
+import { writeSettings } from '../world/settings-file.ts'
 import { type Domain, eventually, type Peers, startPeers } from './world.ts'
 
 let folder: string
@@ -20,7 +20,8 @@ const domains: { [domain: string]: Domain } = {
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'letterlock-crash-'))
   peers = await startPeers(folder, domains, { 'retry.schedule': [1000] })
-  await writeFile(join(folder, 'letterlock.json'), JSON.stringify(asFile(peers.settings)))
+  const limits = { claim: '2s', databasePatience: '1s' }
+  await writeSettings(join(folder, 'letterlock.json'), peers.settings, { limits })
 })
 after(async () => {
   running?.kill('SIGKILL')
@@ -28,29 +29,8 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** The settings of the story as a file (JSON is YAML), for a process of its own. */
-function asFile(settings: Settings): object {
-  const at = ({ host, port }: { host: string; port: number }) => `${host}:${port}`
-  return {
-    hostname: settings.hostname,
-    organisation: { name: 'Org', domains: ['org.example'] },
-    data: settings.data,
-    database: settings.database,
-    limits: { claim: '2s', databasePatience: '1s' },
-    smtp: { listen: settings['smtp.listen'].map(at) },
-    delivery: { port: settings['delivery.port'], allowPrivateAddresses: true, routes: settings['delivery.routes'] },
-    dns: { servers: settings['dns.servers'] },
-    tls: { ca: settings['tls.ca'] },
-    portal: { listen: at(settings['portal.listen']), url: settings['portal.url'] },
-    admin: { listen: at(settings['admin.listen']) },
-    metrics: { listen: at(settings['metrics.listen']) },
-    retry: { schedule: ['1s'] },
-  }
-}
-
 async function startProcess(): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'serve', '--config', join(folder, 'letterlock.json')], {
-    cwd: packageRoot,
+  const child = spawn(process.execPath, [...program, 'serve', '--config', join(folder, 'letterlock.json')], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let said = ''
@@ -129,8 +109,7 @@ const memory = async ({ pid }: ChildProcess): Promise<number> =>
 
 test('SIGTERM ends the process in order, and a second gateway on the same data says so', async () => {
   const child = running ?? (await startProcess())
-  const second = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'serve', '--config', join(folder, 'letterlock.json')], {
-    cwd: packageRoot,
+  const second = spawn(process.execPath, [...program, 'serve', '--config', join(folder, 'letterlock.json')], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let said = ''

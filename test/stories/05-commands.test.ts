@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { packageRoot } from '../../src/ops/package-root.ts'
+import { program } from '../world/program.ts'
 
 let folder: string
 before(async () => {
@@ -16,14 +16,10 @@ type Ran = { readonly code: number | null; readonly out: string; readonly err: s
 
 /** Run the command as a person would, with a data folder of its own. */
 async function letterlock(args: string[], { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {}): Promise<Ran> {
-  const child = spawn(
-    process.execPath,
-    ['--import', join(packageRoot, 'node_modules', 'tsx', 'dist', 'loader.mjs'), join(packageRoot, 'src', 'main.ts'), ...args],
-    {
-      cwd: folder,
-      env: { ...process.env, LETTERLOCK_DATA: join(folder, 'data'), ...env },
-    },
-  )
+  const child = spawn(process.execPath, [...program, ...args], {
+    cwd: folder,
+    env: { ...process.env, LETTERLOCK_DATA: join(folder, 'data'), ...env },
+  })
   const [out, err]: [string[], string[]] = [[], []]
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))

@@ -8,9 +8,9 @@ import { promisify } from 'node:util'
 import { generateKey } from 'openpgp'
 import { publicRecord } from '../../src/mail/dkim.ts'
 import { importKey } from '../../src/methods/pgp/keys.ts'
-import { packageRoot } from '../../src/ops/package-root.ts'
 import { sql } from '../../src/store/db.ts'
 import { dkimpy, verifyDkim } from '../world/dkim.ts'
+import { program } from '../world/program.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -26,8 +26,7 @@ after(() => Promise.all([world.close(), signingWorld.close()]))
 
 /** Run a command beside the running gateway. */
 async function letterlock(at: World, ...args: string[]): Promise<string> {
-  const loader = join(packageRoot, 'node_modules', 'tsx', 'dist', 'loader.mjs')
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', loader, join(packageRoot, 'src', 'main.ts'), ...args], {
+  const { stdout } = await promisify(execFile)(process.execPath, [...program, ...args], {
     env: { ...process.env, LETTERLOCK_DATA: at.settings.data, LETTERLOCK_DATABASE: at.settings.database },
   })
   return stdout

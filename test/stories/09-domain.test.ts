@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { DomainCheck } from '../../src/monitor/check.ts'
 import { keepProbe } from '../../src/monitor/history.ts'
-import { packageRoot } from '../../src/ops/package-root.ts'
 import { openDatabase } from '../../src/store/open.ts'
+import { program } from '../world/program.ts'
+import { writeSettings } from '../world/settings-file.ts'
 import { type Peers, startPeers } from './world.ts'
 
 let folder: string
@@ -21,18 +22,7 @@ before(async () => {
     'plain.example': { certificate: 'none' },
   })
   config = join(folder, 'letterlock.yaml')
-  const { settings } = peers
-  await writeFile(
-    config,
-    JSON.stringify({
-      hostname: settings.hostname,
-      organisation: { domains: ['org.example'] },
-      data: settings.data,
-      dns: { servers: settings['dns.servers'] },
-      delivery: { port: settings['delivery.port'], allowPrivateAddresses: true },
-      tls: { ca: settings['tls.ca'] },
-    }),
-  )
+  await writeSettings(config, peers.settings)
 })
 after(async () => {
   await peers?.close()
@@ -43,8 +33,7 @@ type Ran = { readonly code: number | null; readonly out: string; readonly err: s
 
 /** The command as a person runs it; `errors` are the pieces of stderr as they came. */
 async function letterlock(args: string[], env: Record<string, string> = {}): Promise<Ran> {
-  const loader = join(packageRoot, 'node_modules', 'tsx', 'dist', 'loader.mjs')
-  const child = spawn(process.execPath, ['--import', loader, join(packageRoot, 'src', 'main.ts'), ...args, '--config', config], {
+  const child = spawn(process.execPath, [...program, ...args, '--config', config], {
     cwd: folder,
     env: { ...process.env, ...env },
   })

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { standings } from '../../src/monitor/fall-backs.ts'
-import { packageRoot } from '../../src/ops/package-root.ts'
+import { program } from '../world/program.ts'
+import { writeSettings } from '../world/settings-file.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -16,8 +17,7 @@ before(async () => {
   world = await startWorld({ 'lab.example': {}, 'town.example': { certificate: 'none' }, 'diy.example': { certificate: 'self-signed' } })
   folder = await mkdtemp(join(tmpdir(), 'letterlock-fall-backs-'))
   config = join(folder, 'letterlock.yaml')
-  const { hostname, data, database } = world.settings
-  await writeFile(config, JSON.stringify({ hostname, organisation: { domains: ['org.example'] }, data, database }))
+  await writeSettings(config, world.settings)
 })
 after(async () => {
   await world?.close()
@@ -26,12 +26,7 @@ after(async () => {
 
 /** What the command prints. */
 async function letterlock(...args: string[]): Promise<string> {
-  const loader = join(packageRoot, 'node_modules', 'tsx', 'dist', 'loader.mjs')
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--import', loader, join(packageRoot, 'src', 'main.ts'), 'domain', ...args, '--config', config],
-    { cwd: folder },
-  )
+  const { stdout } = await promisify(execFile)(process.execPath, [...program, 'domain', ...args, '--config', config], { cwd: folder })
   return stdout
 }
 

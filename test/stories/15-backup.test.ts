@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createTransport } from 'nodemailer'
-import { packageRoot } from '../../src/ops/package-root.ts'
-import type { Settings } from '../../src/ops/settings.ts'
 import { encodeIdentity, encodeRecipient, x25519Identity } from '../../src/seal/age.ts'
+import { program } from '../world/program.ts'
+import { moved, writeSettings } from '../world/settings-file.ts'
 import { eventually, type Peers, startPeers } from './world.ts'
 
 let folder: string
@@ -23,9 +23,9 @@ const recipient = encodeRecipient(identity.publicKey)
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'letterlock-backup-'))
   const closed = { script: (verb: string) => (verb === 'CONNECT' && shut ? '421 4.3.2 later' : undefined) }
-  peers = await startPeers(folder, { 'lab.example': {}, 'shut.example': { manner: closed } })
+  peers = await startPeers(folder, { 'lab.example': {}, 'shut.example': { manner: closed } }, { 'retry.schedule': [1000] })
   await writeFile(join(folder, 'operator.key'), `# made by a test\n${encodeIdentity(identity.secret)}\n`)
-  await writeFile(join(folder, 'letterlock.json'), JSON.stringify(asFile(peers.settings, peers.settings.data)))
+  await writeSettings(join(folder, 'letterlock.json'), moved(peers.settings, peers.settings.data))
 })
 after(async () => {
   running?.kill('SIGKILL')
@@ -33,29 +33,8 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** The settings of the story as a file (JSON is YAML), for a process of its own, with its data at `data`. */
-function asFile(settings: Settings, data: string): object {
-  const at = ({ host, port }: { host: string; port: number }) => `${host}:${port}`
-  return {
-    hostname: settings.hostname,
-    organisation: { name: 'Org', domains: ['org.example'] },
-    data,
-    smtp: { listen: settings['smtp.listen'].map(at) },
-    delivery: { port: settings['delivery.port'], allowPrivateAddresses: true, routes: settings['delivery.routes'] },
-    dns: { servers: settings['dns.servers'] },
-    tls: { ca: settings['tls.ca'] },
-    portal: { listen: at(settings['portal.listen']), url: settings['portal.url'] },
-    admin: { listen: at(settings['admin.listen']) },
-    metrics: { listen: at(settings['metrics.listen']) },
-    retry: { schedule: ['1s'] },
-  }
-}
-
-const program = ['--import', 'tsx', 'src/main.ts']
-
 async function serve(config = 'letterlock.json'): Promise<void> {
   const child = spawn(process.execPath, [...program, 'serve', '--config', join(folder, config)], {
-    cwd: packageRoot,
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   running = child
@@ -81,7 +60,7 @@ async function stop(): Promise<void> {
 type Ran = { readonly code: number | null; readonly out: string; readonly err: string }
 
 async function letterlock(args: readonly string[], config = 'letterlock.json'): Promise<Ran> {
-  const child = spawn(process.execPath, [...program, ...args, '--config', join(folder, config)], { cwd: packageRoot })
+  const child = spawn(process.execPath, [...program, ...args, '--config', join(folder, config)])
   const [out, err]: [string[], string[]] = [[], []]
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))
@@ -144,7 +123,7 @@ test('a backup under load is whole; restored, it has all mail accepted before, s
   await stop()
 
   const restored = join(folder, 'restored')
-  await writeFile(join(folder, 'restored.json'), JSON.stringify(asFile(peers.settings, restored)))
+  await writeSettings(join(folder, 'restored.json'), moved(peers.settings, restored))
   const done = await json<{ held: number; unreadable: number; next: string[] }>(
     ['restore', backups, '--identity', join(folder, 'operator.key')],
     'restored.json',
@@ -177,7 +156,7 @@ test('a backup under load is whole; restored, it has all mail accepted before, s
 test('without the keys of the hours what waited is held as unreadable, and its sender is told when it is returned', async () => {
   const [name] = (await readdir(folder)).filter((one) => /^letterlock-.*Z\.tar$/.test(one))
   const into = join(folder, 'bare')
-  await writeFile(join(folder, 'bare.json'), JSON.stringify(asFile(peers.settings, into)))
+  await writeSettings(join(folder, 'bare.json'), moved(peers.settings, into))
   const listed = spawnSync('tar', ['-tf', join(folder, name ?? '')])
   assert.ok(!listed.error && !String(listed.stdout).includes('epoch-'), String(listed.stdout))
   const sound = await json<{ sound: boolean; epochKeys: boolean }>(['restore', join(folder, name ?? ''), '--dry-run'])

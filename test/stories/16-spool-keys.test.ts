@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { after, before, test } from 'node:test'
-import { packageRoot } from '../../src/ops/package-root.ts'
 import { pathOf } from '../../src/ops/settings.ts'
 import { listEpochs } from '../../src/seal/keyring.ts'
 import { sql } from '../../src/store/db.ts'
+import { program } from '../world/program.ts'
 import { eventually, startWorld, type World } from './world.ts'
 
 let world: World
@@ -18,8 +18,7 @@ type Epochs = { epochs: { epoch: string; key: string; messages: number }[] }
 /** Run `letterlock keys spool …` beside the gateway of this process. */
 async function spoolKeys(...args: string[]): Promise<Epochs> {
   const { data, database, keys, blobs } = world.settings
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'keys', 'spool', ...args, '--json'], {
-    cwd: packageRoot,
+  const child = spawn(process.execPath, [...program, 'keys', 'spool', ...args, '--json'], {
     env: { ...process.env, LETTERLOCK_DATA: data, LETTERLOCK_DATABASE: database, LETTERLOCK_KEYS: keys, LETTERLOCK_BLOBS: blobs },
   })
   const [out, err]: [string[], string[]] = [[], []]

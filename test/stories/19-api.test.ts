@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { createTransport } from 'nodemailer'
-import { packageRoot } from '../../src/ops/package-root.ts'
+import { program } from '../world/program.ts'
+import { writeSettings } from '../world/settings-file.ts'
 import { eventually, type Peers, startPeers } from './world.ts'
 
 let folder: string
@@ -16,7 +17,6 @@ let running: ChildProcess
 let said = ''
 let token: string
 
-const loader = ['--import', join(packageRoot, 'node_modules', 'tsx', 'dist', 'loader.mjs'), join(packageRoot, 'src', 'main.ts')]
 const policyFile = () => join(folder, 'policy.yaml')
 const rule = (name: string, steps: string) =>
   `version: 1\nrules:\n  - { name: ${name}, when: { to: tls.example }, deliver: ${steps} }\ndefault: { deliver: [tls, bounce] }\n`
@@ -26,8 +26,8 @@ before(async () => {
   peers = await startPeers(folder, { 'tls.example': {} })
   await writeFile(policyFile(), rule('from-file', '[tls]'))
   config = join(folder, 'letterlock.json')
-  await writeFile(config, JSON.stringify(asFile()))
-  running = spawn(process.execPath, [...loader, 'serve', '--config', config], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+  await writeSettings(config, peers.settings, { policy: { file: policyFile() }, monitor: { probes: false } })
+  running = spawn(process.execPath, [...program, 'serve', '--config', config], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
   running.stderr?.on('data', (chunk: Buffer) => {
     said += chunk.toString()
   })
@@ -44,32 +44,11 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** The settings of the story as a file (JSON is YAML), for processes of their own. */
-function asFile(): object {
-  const { settings } = peers
-  const at = ({ host, port }: { host: string; port: number }) => `${host}:${port}`
-  return {
-    hostname: settings.hostname,
-    organisation: { name: 'Org', domains: ['org.example'] },
-    data: settings.data,
-    database: settings.database,
-    smtp: { listen: settings['smtp.listen'].map(at) },
-    delivery: { port: settings['delivery.port'], allowPrivateAddresses: true, routes: settings['delivery.routes'] },
-    dns: { servers: settings['dns.servers'] },
-    tls: { ca: settings['tls.ca'] },
-    portal: { listen: at(settings['portal.listen']), url: settings['portal.url'] },
-    admin: { listen: at(settings['admin.listen']) },
-    metrics: { listen: at(settings['metrics.listen']) },
-    policy: { file: policyFile() },
-    monitor: { probes: false },
-  }
-}
-
 const base = () => `http://127.0.0.1:${peers.settings['admin.listen'].port}`
 
 /** A command beside the running gateway, as an admin runs it. */
 async function letterlock(args: string[]): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
-  const child = spawn(process.execPath, [...loader, ...args, '--config', config], { cwd: folder })
+  const child = spawn(process.execPath, [...program, ...args, '--config', config], { cwd: folder })
   let [out, err] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => {
     out += chunk.toString()

@@ -4,7 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { packageRoot } from '../../src/ops/package-root.ts'
+import { program } from '../world/program.ts'
+import { writeSettings } from '../world/settings-file.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -14,16 +15,7 @@ before(async () => {
   world = await startWorld({ 'lab.example': {}, 'town.example': { certificate: 'none' }, 'diy.example': { certificate: 'self-signed' } })
   folder = await mkdtemp(join(tmpdir(), 'letterlock-policy-'))
   config = join(folder, 'letterlock.yaml')
-  const { hostname, data, database, keys } = world.settings
-  await writeFile(
-    config,
-    JSON.stringify({
-      ...{ hostname, organisation: { domains: ['org.example'] }, data, database, keys },
-      dns: { servers: world.settings['dns.servers'] },
-      delivery: { port: world.settings['delivery.port'], allowPrivateAddresses: true },
-      tls: { ca: world.settings['tls.ca'] },
-    }),
-  )
+  await writeSettings(config, world.settings)
 })
 after(async () => {
   await world?.close()
@@ -34,8 +26,7 @@ type Ran = { readonly code: number | null; readonly out: string; readonly err: s
 
 /** `letterlock policy …` as an admin runs it, beside the running gateway. */
 async function policy(...args: string[]): Promise<Ran> {
-  const loader = join(packageRoot, 'node_modules', 'tsx', 'dist', 'loader.mjs')
-  const words = ['--import', loader, join(packageRoot, 'src', 'main.ts'), 'policy', ...args, '--config', config]
+  const words = [...program, 'policy', ...args, '--config', config]
   const child = spawn(process.execPath, words, { cwd: folder })
   const [out, err]: [string[], string[]] = [[], []]
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
