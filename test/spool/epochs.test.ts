@@ -14,6 +14,7 @@ import { createSpool } from '../../src/spool/spool.ts'
 import { openBlobs } from '../../src/store/blobs-fs.ts'
 import { sql, Unexpected } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
+import { acceptMail } from '../world/accept.ts'
 import { startPostgres, withoutPostgres } from '../world/postgres.ts'
 
 const [minute, hour] = [60_000, 3_600_000]
@@ -52,17 +53,7 @@ async function connect(clock = () => time.now, database = `sqlite:${join(data, '
   return made
 }
 
-async function accept(by = parts): Promise<string> {
-  const intake = createSpool(by).intake()
-  await intake.write(Buffer.from('Subject: x\r\n\r\nstill here\r\n'))
-  const recipients = [{ address: 'a@lab.example', notify: [], bcc: false }]
-  await intake.commit({
-    envelope: { reversePath: 's@org.example', recipients, body: '7bit', smtpUtf8: false },
-    ...{ messageId: '<1@org.example>', headerFrom: 's@org.example' },
-    client: { address: '127.0.0.1', name: 'test', authenticatedAs: null, tls: null },
-  })
-  return intake.id
-}
+const accept = (by = parts): Promise<string> => acceptMail(by, 'Subject: x\r\n\r\nstill here\r\n', ['a@lab.example'])
 
 const kindOf = async (id: string, by = parts) => (await openClaimed(by, id)).kind
 

@@ -15,6 +15,7 @@ import { sweepBlobs } from '../../src/spool/sweep.ts'
 import { openBlobs } from '../../src/store/blobs-fs.ts'
 import { sql, Unexpected } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
+import { acceptMail } from '../world/accept.ts'
 import { type Postgres, startPostgres, withoutPostgres } from '../world/postgres.ts'
 
 describe('several processes on one queue', { skip: withoutPostgres }, () => {
@@ -96,22 +97,8 @@ describe('several processes on one queue', { skip: withoutPostgres }, () => {
     await intake.abort()
   })
 
-  async function accept(parts: SpoolParts, addresses: readonly string[]): Promise<string> {
-    const intake = createSpool(parts).intake()
-    await intake.write(Buffer.from('Subject: x\r\n\r\nx\r\n'))
-    await intake.commit({
-      envelope: {
-        reversePath: 's@org.example',
-        recipients: addresses.map((address) => ({ address, notify: [], bcc: false })),
-        body: '7bit',
-        smtpUtf8: false,
-      },
-      messageId: '<1@org.example>',
-      headerFrom: 's@org.example',
-      client: { address: '127.0.0.1', name: 'test', authenticatedAs: null, tls: null },
-    })
-    return intake.id
-  }
+  const accept = (parts: SpoolParts, addresses: readonly string[]): Promise<string> =>
+    acceptMail(parts, 'Subject: x\r\n\r\nx\r\n', addresses)
 
   const settlements = (group: Group): Settlement[] =>
     group.recipients.map((recipient) => ({

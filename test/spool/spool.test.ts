@@ -15,6 +15,7 @@ import { sweepBlobs } from '../../src/spool/sweep.ts'
 import { openBlobs } from '../../src/store/blobs-fs.ts'
 import { sql, Unexpected } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
+import { acceptMail } from '../world/accept.ts'
 
 let folder: string
 let parts: SpoolParts & { now: number }
@@ -42,22 +43,7 @@ afterEach(async () => {
   await parts.db.close()
 })
 
-async function accept(content: Buffer, addresses = ['a@lab.example']): Promise<string> {
-  const intake = createSpool(parts).intake()
-  for (let at = 0; at < content.length; at += 10_000) await intake.write(content.subarray(at, at + 10_000))
-  await intake.commit({
-    envelope: {
-      reversePath: 's@org.example',
-      recipients: addresses.map((address) => ({ address, notify: [], bcc: false })),
-      body: '7bit',
-      smtpUtf8: false,
-    },
-    messageId: '<1@org.example>',
-    headerFrom: 's@org.example',
-    client: { address: '127.0.0.1', name: 'test', authenticatedAs: null, tls: null },
-  })
-  return intake.id
-}
+const accept = (content: Buffer, addresses = ['a@lab.example']): Promise<string> => acceptMail(parts, content, addresses)
 
 const claim = async (): Promise<Group> => (await claimGroups(parts, 10))[0] ?? assert.fail('nothing to claim')
 
