@@ -45,7 +45,7 @@ const reporters = [
 ]
 const result = spawnSync(
   process.execPath,
-  ['--import', 'tsx', '--test', ...reporters, '--test-concurrency=2', '--test-timeout=300000', ...options, ...files],
+  ['--import', 'tsx', '--test', ...reporters, '--test-concurrency=2', '--test-timeout=600000', ...options, ...files],
   {
     cwd: root,
     stdio: 'inherit',
