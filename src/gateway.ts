@@ -98,9 +98,9 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const spool = createSpool(spoolParts)
 
   await signFormer(db, keyring, pathOf(settings.keys), clock)
-  const { examine, close: endExaminer } = createExaminer({ methods, settings, clock })
+  const { examine, read, close: endExaminer } = createExaminer({ methods, settings, clock })
   atEnd('policy examiner', endExaminer)
-  const policies = policyStore({ db, clock, methods, signer: keyring, settings, examine })
+  const policies = policyStore({ db, clock, methods, signer: keyring, settings, examine, read })
   await applyPolicyFile(policies, settings, log)
   await policies.ensureDefault().catch((error: unknown) => {
     // The mail that is to be planned by it is held, all other mail flows: better than a gateway that does not start.
@@ -140,7 +140,7 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
     clock,
     log,
     room: destinations.room,
-    deliver: (group, signal) => deliverGroup(delivery, group, signal),
+    deliver: (group, signal, turn) => deliverGroup(delivery, group, signal, turn),
   })
   atEnd('delivery worker', () => worker.stop(0))
   spool.serve(worker)
@@ -171,7 +171,7 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const portalAt = await listening('portal.listen', () => portal.listen())
   atEnd('portal', () => portal.close())
   const admin = await listening('admin.listen', () =>
-    startAdmin({ settings, db, clock, log, policies, examine, detect, signer: keyring }, ready),
+    startAdmin({ settings, db, clock, log, policies, examine, read, detect, signer: keyring }, ready),
   )
   atEnd('admin.listen', () => admin.close())
   const health = await listening('metrics.listen', () => startHealth(settings['metrics.listen'], ready))

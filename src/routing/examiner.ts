@@ -1,12 +1,18 @@
-/** Examines policies beside a running gateway: small texts at once, large ones in a thread within limits. */
+/** Reads and examines policies beside a running gateway: small texts at once, large ones in a thread within limits. */
 import type { Clock } from '../ops/clock.ts'
-import { createThreads, type ThreadLimits } from '../ops/threads.ts'
+import { createThreads, type Ran, type ThreadLimits } from '../ops/threads.ts'
 import { type Examine, type Examined, examine } from './examine.ts'
 import type { ExamineJob } from './examine-worker.ts'
+import { type Parsed, parsePolicy } from './parse.ts'
+import type { Problem } from './problem.ts'
 import type { MethodWords } from './steps.ts'
+import { largestPolicy } from './tree.ts'
 import type { WorldSettings } from './worlds.ts'
 
-export type Examiner = { readonly examine: Examine; readonly close: () => Promise<void> }
+/** Reads a text somewhere, its tests not run; never rejects for what the text is. */
+export type ReadText = (text: string) => Promise<Parsed>
+
+export type Examiner = { readonly examine: Examine; readonly read: ReadText; readonly close: () => Promise<void> }
 
 /** Bytes; such a text takes some hundredths of a second, less than a thread needs to start. */
 const small = 8 * 1024
@@ -17,19 +23,36 @@ export function createExaminer(
   limits: Partial<ThreadLimits> = {},
 ): Examiner {
   const settings = alone(parts.settings)
-  const threads = createThreads<ExamineJob, Examined>(new URL('./examine-worker.ts', import.meta.url), { ...usualLimits, ...limits })
+  const threads = createThreads<ExamineJob, Examined | Parsed>(new URL('./examine-worker.ts', import.meta.url), {
+    ...usualLimits,
+    ...limits,
+  })
   return {
     examine: async (text) => {
       const now = parts.clock()
-      if (Buffer.byteLength(text) <= small) return examine(text, { ...parts, settings, now })
-      const ran = await threads.run({ text, settings, now })
-      return ran.kind === 'done' ? ran.result : { kind: 'errors', problems: [{ line: 0, column: 0, ...whyNot(ran) }] }
+      if (isSmall(text)) return examine(text, { ...parts, settings, now })
+      const ran = await threads.run({ text, examined: { settings, now } })
+      return ran.kind === 'done' && ran.result.kind !== 'policy' ? ran.result : refused(whyNot(ran))
+    },
+    read: async (text) => {
+      if (isSmall(text)) return parsePolicy(text, parts.methods)
+      const ran = await threads.run({ text })
+      return ran.kind === 'done' && ran.result.kind !== 'examined' ? ran.result : refused(whyNot(ran))
     },
     close: threads.close,
   }
 }
 
-function whyNot(ran: { readonly kind: 'too-much' | 'broken'; readonly because: string }): { readonly text: string; readonly hint: string } {
+/** What is too large to be read at all is refused at once. */
+const isSmall = (text: string): boolean => {
+  const bytes = Buffer.byteLength(text)
+  return bytes <= small || bytes > largestPolicy
+}
+
+const refused = (why: Pick<Problem, 'text' | 'hint'>) => ({ kind: 'errors', problems: [{ line: 0, column: 0, ...why }] }) as const
+
+function whyNot(ran: Ran<unknown>): { readonly text: string; readonly hint: string } {
+  if (ran.kind === 'done') throw new Error('the thread answered another question')
   if (ran.because === 'queue') return { text: 'too many policies are being checked at this moment', hint: 'try again in a minute' }
   const what = ran.kind === 'too-much' ? `takes more ${ran.because} than a running gateway has for it` : `broke off (${ran.because})`
   return { text: `checking the policy ${what}`, hint: 'ask for less in its tests, or apply it by the command, which has no limit' }

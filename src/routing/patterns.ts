@@ -26,8 +26,12 @@ export function readPattern(text: string): Pattern | undefined {
 export function collectPatterns(named: readonly { readonly word: string; readonly pattern: Pattern }[]): PatternList {
   const list = { address: new Map<string, string>(), domain: new Map<string, string>(), below: new Map<string, string>() }
   for (const { word, pattern } of named) if (!list[pattern.kind].has(pattern.value)) list[pattern.kind].set(pattern.value, word)
-  return list
+  const kept = (map: Map<string, string>): ReadonlyMap<string, string> => (map.size === 0 ? none : map)
+  return { address: kept(list.address), domain: kept(list.domain), below: kept(list.below) }
 }
+
+/** One for all: a policy of thousands of rules is handed from thread to thread. */
+const none: ReadonlyMap<string, string> = new Map()
 
 /** The word under which a canonical address is in one of the lists; undefined when it is in none. */
 export function wordFor({ lists }: Patterns, address: string): string | undefined {

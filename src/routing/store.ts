@@ -7,6 +7,7 @@ import type { Signer } from '../seal/signer.ts'
 import { type Db, expecting, type Statement, sql, Unexpected } from '../store/db.ts'
 import { defaultPolicyText } from './default-policy.ts'
 import { type Examine, examine } from './examine.ts'
+import type { ReadText } from './examiner.ts'
 import { parsePolicy } from './parse.ts'
 import type { Policy } from './policy.ts'
 import type { Problem } from './problem.ts'
@@ -71,7 +72,7 @@ type RevisionRow = SignedRevision & { readonly signature: Buffer | null }
 
 /**
  * `methods`: the list of methods/index.ts. `signer`: vouches for what is applied, and refuses what is not ours. `settings`: those tests ask for.
- * `examine`: where texts are examined; here when nothing is said.
+ * `examine`, `read`: where texts are examined and read; here when nothing is said.
  */
 export type PolicyParts = {
   readonly db: Db
@@ -80,6 +81,7 @@ export type PolicyParts = {
   readonly signer: Signer
   readonly settings: WorldSettings
   readonly examine?: Examine
+  readonly read?: ReadText
 }
 
 const keptParsed = 32
@@ -87,16 +89,23 @@ const lastFile = 'policy.file'
 
 /** The store over one database. */
 export function policyStore(parts: PolicyParts): PolicyStore {
-  const { db, methods, signer } = parts
+  const { db, signer } = parts
   const parsed = new Map<number, Revision>()
+  const underway = new Map<number, Promise<Revision | undefined>>()
 
+  /** Whoever asks meanwhile waits for the same answer: a large policy is read once. */
   const at = async (revision: number): Promise<Revision | undefined> => {
-    const known = parsed.get(revision)
+    const known = parsed.get(revision) ?? underway.get(revision)
     if (known !== undefined) return known
+    const asked = find(revision).finally(() => underway.delete(revision))
+    underway.set(revision, asked)
+    return asked
+  }
+  const find = async (revision: number): Promise<Revision | undefined> => {
     const [row] = await db.read<RevisionRow>(sql`SELECT * FROM policy_revision WHERE revision = ${revision}`)
     if (row === undefined) return undefined
     if (!isSigned(signer, row, row.signature)) throw new PolicyAltered(revision)
-    const found = readRevision(row, methods)
+    const found = await readRevision(row, parts)
     const [oldest] = parsed.keys()
     if (parsed.size >= keptParsed && oldest !== undefined) parsed.delete(oldest)
     parsed.set(revision, found)
@@ -151,9 +160,11 @@ async function inForce(db: Db): Promise<RevisionRow | undefined> {
 }
 
 /** A stored policy was checked when it was applied: if it cannot be read now, the program is older than the policy. */
-function readRevision(row: RevisionRow, methods: MethodWords): Revision {
+async function readRevision(row: RevisionRow, { methods, read: away }: PolicyParts): Promise<Revision> {
   const { revision, text } = row
-  const read = parsePolicy(text, methods)
+  const there = await away?.(text)
+  // A thread that is busy or lost must not keep mail from its policy.
+  const read = there?.kind === 'policy' ? there : parsePolicy(text, methods)
   if (read.kind === 'policy') return { ...pick(row), text, policy: { ...read.policy, revision } }
   const [first] = read.problems
   throw new Error(

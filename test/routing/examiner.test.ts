@@ -4,6 +4,7 @@ import { methods } from '../../src/methods/index.ts'
 import { defaultSettings } from '../../src/ops/settings.ts'
 import { examine } from '../../src/routing/examine.ts'
 import { createExaminer, type Examiner } from '../../src/routing/examiner.ts'
+import { parsePolicy } from '../../src/routing/parse.ts'
 
 const settings = defaultSettings({})
 const clock = () => Date.UTC(2026, 10, 23)
@@ -39,6 +40,24 @@ describe('createExaminer', () => {
     clearInterval(timer)
     assert.deepEqual(examined, examine(text, { methods, settings, now: clock() }))
     assert.ok(ticks > 5, `${ticks} ticks`)
+  })
+
+  test('reads a large policy as it is read here, and lets other work go on meanwhile', async () => {
+    const text = policy(2000, 10)
+      .replace('rules:', 'groups: { g: [a.example, b.example] }\nrules:')
+      .replaceAll('to: d7', 'to: group:g, from: d7')
+    let [last, longest] = [performance.now(), 0]
+    const timer = setInterval(() => {
+      longest = Math.max(longest, performance.now() - last)
+      last = performance.now()
+    }, 5)
+    const started = performance.now()
+    const read = await examiner().read(text)
+    const took = performance.now() - started
+    clearInterval(timer)
+    assert.deepEqual(read, parsePolicy(text, methods))
+    assert.ok(longest < took / 2, `${longest} of ${took} ms without a turn`)
+    assert.equal((await examiner().read('x'.repeat(5_000_000))).kind, 'errors')
   })
 
   test('ends a policy that takes too long, says so, and examines the next', async () => {

@@ -1,9 +1,7 @@
 /** What a policy would do, by API: to one message now, and to the mail of the last days. */
 import { z } from 'zod'
 import { parseAddress } from '../../mail/address.ts'
-import { methods } from '../../methods/index.ts'
 import { preview } from '../../monitor/preview.ts'
-import { parsePolicy } from '../../routing/parse.ts'
 import { runSimulation } from '../../routing/simulation.ts'
 import { invalid } from './policy-routes.ts'
 import { type Answer, problem } from './problem.ts'
@@ -62,7 +60,7 @@ export const foresightRoutes: readonly Route[] = [
 async function foresee({ parts, role, signal }: Call, { text, message, live, ...asked }: z.infer<typeof previewed>): Promise<Answer> {
   if (live && !may(role, 'domains.check'))
     return problem('not-allowed', `a token of role ${role} may not look at domains now: it needs the right domains.check`)
-  const read = text === undefined ? undefined : parsePolicy(text, methods)
+  const read = text === undefined ? undefined : await parts.read(text)
   if (read?.kind === 'errors') return invalid(read)
   const policy = read?.policy ?? (await parts.policies.current()).policy
   const content = message === undefined ? undefined : Buffer.from(message, 'base64')
@@ -76,7 +74,7 @@ const lengths = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const turn = createTurn()
 
 async function simulate({ parts, signal }: Call, { text, since: span, against }: z.infer<typeof simulated>): Promise<Answer> {
-  const read = parsePolicy(text, methods)
+  const read = await parts.read(text)
   if (read.kind === 'errors') return invalid(read)
   const since = parts.clock() - Number(span.slice(0, -1)) * lengths[span.slice(-1) as keyof typeof lengths]
   const told = await turn(() => runSimulation(read.policy, parts, { since, against, signal }))

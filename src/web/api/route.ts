@@ -5,6 +5,7 @@ import type { Detect } from '../../detect/detect.ts'
 import type { Clock } from '../../ops/clock.ts'
 import type { Settings } from '../../ops/settings.ts'
 import type { Examine } from '../../routing/examine.ts'
+import type { ReadText } from '../../routing/examiner.ts'
 import type { PolicyStore } from '../../routing/store.ts'
 import type { Db } from '../../store/db.ts'
 import { type Answer, type ProblemCode, problem } from './problem.ts'
@@ -17,6 +18,7 @@ export type RouteParts = {
   readonly clock: Clock
   readonly policies: PolicyStore
   readonly examine: Examine
+  readonly read: ReadText
   readonly detect: Detect
 }
 

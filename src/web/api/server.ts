@@ -1,11 +1,11 @@
 /** The listener of admins: the API, and /livez and /readyz for whoever watches. */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { answerHealth, type Health, type Ready } from '../../ops/health.ts'
+import { answerHealth, type Ready } from '../../ops/health.ts'
+import { type Listening, listenHttp } from '../../ops/http-listen.ts'
 import { type ApiParts, createApi } from './api.ts'
 
 /** Listens at `admin.listen`; rejects when it is taken. */
-export async function startAdmin(parts: ApiParts, ready: Ready): Promise<Health> {
+export async function startAdmin(parts: ApiParts, ready: Ready): Promise<Listening> {
   const api = createApi(parts)
   const server = createServer({ connectionsCheckingInterval: 2000 }, (request, response) => {
     const path = (request.url ?? '/').split('?')[0] ?? '/'
@@ -16,21 +16,5 @@ export async function startAdmin(parts: ApiParts, ready: Ready): Promise<Health>
   server.requestTimeout = 30_000
   server.keepAliveTimeout = 5000
   server.maxConnections = 100
-  const { host, port } = parts.settings['admin.listen']
-  await new Promise<void>((listening, failed) => {
-    server.once('error', failed)
-    server.listen(port, host, () => {
-      server.off('error', failed)
-      listening()
-    })
-  })
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: async () => {
-      await new Promise<void>((closed) => {
-        server.close(() => closed())
-        server.closeAllConnections()
-      })
-    },
-  }
+  return listenHttp(server, parts.settings['admin.listen'])
 }

@@ -159,6 +159,29 @@ describe('the policy by API', () => {
     assert.deepEqual(replies.map(({ status }) => status).sort(), [200, 412, 412])
   })
 
+  test('is read beside the mail, however long that takes; what is larger than a policy is refused unread', async () => {
+    const hostile = `version: 1\n${'a: 1\n'.repeat(150_000)}`
+    let [last, longest] = [performance.now(), 0]
+    const timer = setInterval(() => {
+      longest = Math.max(longest, performance.now() - last)
+      last = performance.now()
+    }, 5)
+    for (const [verb, more] of [
+      ['simulate', {}],
+      ['preview', { from: 'a@org.example', to: 'b@lab.example' }],
+      ['check', {}],
+    ] as const) {
+      const started = performance.now()
+      const { status } = await world.ask(`${path}/${verb}`, { method: 'POST', token, ...json({ ...more, text: hostile }) })
+      assert.equal(status, verb === 'check' ? 200 : 422)
+      const took = performance.now() - started
+      assert.ok(longest < took / 2, `${verb}: ${longest} of ${took} ms without a turn`)
+    }
+    clearInterval(timer)
+    const larger = await world.ask(`${path}/check`, { method: 'POST', token, ...json({ text: 'x'.repeat(5_000_000) }) })
+    assert.deepEqual([larger.status, larger.json().code], [413, 'too-large'])
+  })
+
   test('is simulated over what was decided, one at a time; what it cannot do says so', async () => {
     const ask = (verb: string, body: object) => world.ask(`${path}/${verb}`, { method: 'POST', token, ...json(body) })
     const replies = await Promise.all([1, 2].map(() => ask('simulate', { text: text('a.example'), since: '7d' })))

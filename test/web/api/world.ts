@@ -43,11 +43,11 @@ export async function startApiWorld() {
   const signer = signerOf(Buffer.alloc(32, 7))
   const examiner = createExaminer({ methods, settings, clock })
   const detect = createDetect()
-  const policies = policyStore({ db, clock, methods, signer, settings, examine: examiner.examine })
+  const policies = policyStore({ db, clock, methods, signer, settings, ...examiner })
   await policies.ensureDefault()
   const tokens = createTokens({ db, clock, signer })
   const server = await startAdmin(
-    { settings, db, clock, log: pino({ level: 'silent' }), policies, examine: examiner.examine, detect, signer },
+    { settings, db, clock, log: pino({ level: 'silent' }), policies, ...examiner, detect, signer },
     () => undefined,
   )
   const tokenOf = async (role: Role) => (await tokens.create({ role, name: `test ${role}`, lifetime: 90 * day, by: 'test' })).token
@@ -75,7 +75,7 @@ export async function startApiWorld() {
     })
 
   return {
-    ...{ db, policies, examine: examiner.examine, detect, tokens, tokenOf, ask, raw, settings, signer, clock, port: server.port },
+    ...{ db, policies, examine: examiner.examine, read: examiner.read, detect, tokens, tokenOf, ask, raw, settings, signer, clock, port: server.port },
     later: (milliseconds: number) => {
       now += milliseconds
     },
