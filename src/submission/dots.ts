@@ -1,4 +1,6 @@
-/** Takes the dot-stuffing off a DATA stream and finds its one true end: a pure machine over bytes, the same work for every byte. */
+/** Takes the dot-stuffing off a DATA stream and finds its one true end: a pure machine over bytes, the same whatever pieces they come in. */
+import { isAscii } from 'node:buffer'
+import { controlFinder, copyRun } from '../mail/controls.ts'
 
 /** What makes a whole message unacceptable. */
 export type Fault = 'bare-cr' | 'bare-lf' | 'nul' | 'long-line'
@@ -35,7 +37,7 @@ const nothing = Buffer.alloc(0)
 
 /**
  * RFC 5321 §4.5.2, to the letter: only CRLF ends a line, only CRLF.CRLF (or .CRLF at the very start) ends the content, only a dot after
- * CRLF is stuffing. `lineLimit` in octets, line end included.
+ * CRLF is stuffing. `lineLimit` in octets, line end included. The content shares its memory with the chunk where nothing was taken out.
  */
 export function createUnstuffer(lineLimit: number): Unstuffer {
   let state = start
@@ -46,72 +48,80 @@ export function createUnstuffer(lineLimit: number): Unstuffer {
     fault ??= found
   }
 
-  /** Write `byte` to `out` at `to`, judged as content; returns the next place. */
-  const put = (out: Buffer, to: number, byte: number): number => {
-    if (byte === 0) blame('nul')
-    else if (byte > 127) eightBit = true
-    else if (byte === lf) blame('bare-lf')
-    if (++length > lineLimit) blame('long-line')
-    out[to] = byte
-    return to + 1
-  }
-
-  /** Passes over what almost all mail is, whole lines without a dot in front; the machine then stands at the start of the line behind them. */
-  const skipPlain = (chunk: Buffer): number => {
-    if (state > inside || (state === start && chunk[0] === dot)) return 0
-    let behind = 0
-    let begun = -length
-    let bits = 0
-    for (let at = 0; at < chunk.length; at++) {
-      const byte = chunk[at] as number
-      bits |= byte
-      if (byte > cr) continue
-      if (byte === lf || byte === 0) break
-      if (byte !== cr) continue
-      if (chunk[at + 1] !== lf || at + 2 - begun > lineLimit) break
-      behind = begun = ++at + 1
-      if (chunk[behind] === dot) break
-    }
-    if (bits > 127) eightBit = true
-    if (behind > 0) {
-      state = start
-      length = 0
-    }
-    return behind
+  /** A CR was followed by `byte`: true when that is the line's end. Where it is none, what becomes of the CR does not matter any more. */
+  const endsLine = (byte: number): boolean => {
+    if (byte === lf) return true
+    blame('bare-cr')
+    length += 1
+    state = inside
+    return false
   }
 
   const feed = (chunk: Buffer): Unstuffed => {
-    const plain = skipPlain(chunk)
-    if (plain === chunk.length) return { clear: chunk, end: false, rest: nothing }
-    // A CR kept back from the chunk before may come out first.
-    const out = Buffer.allocUnsafe(chunk.length + 1)
-    let to = chunk.copy(out, 0, 0, plain)
-    for (let at = plain; at < chunk.length; at++) {
+    const nextControl = controlFinder(chunk)
+    const content = createKeeper(chunk)
+    const clear = (end: number) => {
+      const kept = content.upTo(end)
+      if (!isAscii(kept)) eightBit = true
+      return kept
+    }
+    for (let at = 0; at < chunk.length; ) {
       const byte = chunk[at] as number
-      if (state === afterCr || state === afterDotCr) {
-        if (byte === lf) {
-          if (state === afterDotCr) return { clear: out.subarray(0, to), end: true, rest: chunk.subarray(at + 1) }
-          out[to++] = cr
-          out[to++] = lf
-          if (length + 2 > lineLimit) blame('long-line')
-          length = 0
-          state = start
-          continue
+      if ((state === afterCr || state === afterDotCr) && endsLine(byte)) {
+        if (state === afterDotCr) {
+          content.drop(at)
+          return { clear: clear(at), end: true, rest: chunk.subarray(at + 1) }
         }
-        blame('bare-cr')
-        to = put(out, to, cr)
-        state = inside
-      }
-      if (byte === cr) {
+        if (length + 2 > lineLimit) blame('long-line')
+        length = 0
+        state = start
+        at += 1
+      } else if (byte === cr) {
+        // The end's own CR is no content.
+        if (state === afterDot) content.drop(at)
         state = state === afterDot ? afterDotCr : afterCr
+        at += 1
       } else if (byte === dot && state === start) {
+        content.drop(at)
         state = afterDot
+        at += 1
       } else {
-        to = put(out, to, byte)
+        const next = byte <= cr ? at + 1 : nextControl(at + 1)
+        if (byte === 0) blame('nul')
+        else if (byte === lf) blame('bare-lf')
+        length += next - at
+        if (length > lineLimit) blame('long-line')
         state = inside
+        at = next
       }
     }
-    return { clear: out.subarray(0, to), end: false, rest: nothing }
+    return { clear: clear(chunk.length), end: false, rest: nothing }
   }
   return { feed, fault: () => fault, eightBit: () => eightBit }
+}
+
+/** What stays of a chunk when single octets are dropped from it, from the left to the right: itself, as long as that is possible. */
+function createKeeper(chunk: Buffer) {
+  let out: Buffer | undefined
+  let kept = 0
+  let from = 0
+  const keep = (end: number) => {
+    if (end === from) return
+    if (from > 0 && out === undefined) {
+      out = Buffer.allocUnsafe(chunk.length)
+      chunk.copy(out, 0, 0, kept)
+    }
+    if (out !== undefined) copyRun(chunk, from, end, out, kept)
+    kept += end - from
+  }
+  return {
+    drop: (at: number) => {
+      keep(at)
+      from = at + 1
+    },
+    upTo: (end: number) => {
+      if (end > from) keep(end)
+      return (out ?? chunk).subarray(0, kept)
+    },
+  }
 }

@@ -1,11 +1,10 @@
 /** Streams a message into DATA and knows whether its final dot has left. */
 
 import type { Duplex, Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { failpoint } from '../ops/failpoint.ts'
 import { SealBroken } from '../seal/payload.ts'
 import type { Deadlines } from './deadlines.ts'
-import { BareLineEnd, bareLineEnd, dotStuffing, stuffedWhole } from './dot-stuffing.ts'
+import { BareLineEnd, bareLineEnd, createStuffer, stuffedWhole } from './dot-stuffing.ts'
 import type { Reply } from './reply.ts'
 import type { Wire } from './wire.ts'
 
@@ -29,13 +28,7 @@ export async function sendContent(
   if (whole !== undefined) return sendWhole(wire, whole, block)
   let stopped: Exclude<Sent, { kind: 'sent' }> | undefined
   try {
-    await pipeline(open(), dotStuffing(), async (chunks: AsyncIterable<Buffer>) => {
-      for await (const chunk of chunks) {
-        stopped = whyStop(wire) ?? (await write(wire, chunk, block))
-        failpoint('send.content')
-        if (stopped) return
-      }
-    })
+    stopped = await sendPieces(wire, open(), block)
   } catch (error) {
     if (!stopped) stopped = damaged(error)
   }
@@ -44,6 +37,19 @@ export async function sendContent(
   // Without its final dot the message was never there (RFC 5321 §4.1.1.4).
   wire.cut()
   return stopped
+}
+
+/** Undefined: all of it was taken. Rejects when the content itself fails. */
+async function sendPieces(wire: Wire, content: Readable, deadline: number): Promise<Stopped | undefined> {
+  const stuffer = createStuffer()
+  for await (const chunk of content as AsyncIterable<Buffer>) {
+    const piece = stuffer.push(chunk)
+    const stopped = whyStop(wire) ?? (await flush(wire, piece, deadline))
+    failpoint('send.content')
+    if (stopped) return stopped
+  }
+  const end = stuffer.end()
+  return end.length === 0 ? undefined : flush(wire, end, deadline)
 }
 
 /** What is in memory leaves in one piece, its final dot with it. */
@@ -74,13 +80,9 @@ function whyStop(wire: Wire): Stopped | undefined {
   return heard.kind === 'reply' ? { kind: 'interrupted', reply: heard.reply } : { kind: 'lost', text: heard.text }
 }
 
-async function write(wire: Wire, chunk: Buffer, deadline: number): Promise<Stopped | undefined> {
-  if (wire.stream.write(chunk)) return undefined
-  return (await settledWithin(wire.stream, deadline, (done) => wire.stream.once('drain', done))) ? undefined : lostBy(wire)
-}
-
-async function flush(wire: Wire, end: string, deadline: number): Promise<Stopped | undefined> {
-  return (await settledWithin(wire.stream, deadline, (done) => wire.stream.write(end, (error) => error ?? done())))
+/** Resolves when the network has taken it: then nobody needs its memory any more. */
+async function flush(wire: Wire, piece: Buffer | string, deadline: number): Promise<Stopped | undefined> {
+  return (await settledWithin(wire.stream, deadline, (done) => wire.stream.write(piece, (error) => error ?? done())))
     ? undefined
     : lostBy(wire)
 }

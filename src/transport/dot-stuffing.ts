@@ -1,5 +1,5 @@
 /** Content on its way into DATA: dots doubled at line starts, CRLF line ends or nothing (RFC 5321 §4.5.2, §2.3.8). */
-import { Transform } from 'node:stream'
+import { controlFinder } from '../mail/controls.ts'
 
 /** A bare CR or LF was about to leave: what looks like one line here may be two there (SMTP smuggling). */
 export class BareLineEnd extends Error {
@@ -12,24 +12,34 @@ const CR = 0x0d
 const LF = 0x0a
 const DOT = 0x2e
 
-/** Doubles leading dots, passes everything else byte for byte, fails with BareLineEnd, and ends with CRLF if the content did not. No final dot. */
-export function dotStuffing(): Transform {
+const nothing = Buffer.alloc(0)
+const lineEnd = Buffer.from('\r\n')
+
+/** Doubles leading dots and passes everything else byte for byte. Both throw BareLineEnd. */
+export type Stuffer = {
+  /** The chunk itself, where no line in it begins with a dot. */
+  readonly push: (chunk: Buffer) => Buffer
+  /** What is missing to a CRLF at the content's end. No final dot. */
+  readonly end: () => Buffer
+}
+
+/** A stuffer for one content. */
+export function createStuffer(): Stuffer {
   // The octet before the next chunk: content begins at the start of a line.
   let before = LF
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
+  return {
+    push: (chunk) => {
       const dots = inspect(chunk, before)
-      if (dots === undefined) return done(new BareLineEnd(bareLineEnd))
-      this.push(dots === 0 ? chunk : stuffed(chunk, before, dots))
-      before = chunk[chunk.length - 1] ?? before
-      done()
+      if (dots === undefined) throw new BareLineEnd(bareLineEnd)
+      const piece = stuffed(chunk, before, dots)
+      before = chunk.at(-1) ?? before
+      return piece
     },
-    flush(done) {
-      if (before === CR) return done(new BareLineEnd('the content has a bare CR at its end'))
-      if (before !== LF) this.push('\r\n')
-      done()
+    end: () => {
+      if (before === CR) throw new BareLineEnd('the content has a bare CR at its end')
+      return before === LF ? nothing : lineEnd
     },
-  })
+  }
 }
 
 /** The same for a content that is in memory, in one piece, mostly itself; undefined where a CR or LF stands alone. */
@@ -37,28 +47,28 @@ export function stuffedWhole(content: Buffer): Buffer | undefined {
   const dots = inspect(content, LF)
   const last = content.at(-1) ?? LF
   if (dots === undefined || last === CR) return undefined
-  const whole = dots === 0 ? content : stuffed(content, LF, dots)
-  return last === LF ? whole : Buffer.concat([whole, Buffer.from('\r\n')])
+  const whole = stuffed(content, LF, dots)
+  return last === LF ? whole : Buffer.concat([whole, lineEnd])
 }
 
-/** How many dots begin a line; undefined when a CR or LF stands alone (a CR at the end is judged with the next chunk). One pass, whatever the content. */
+/** How many dots begin a line; undefined when a CR or LF stands alone (a CR at the end is judged with the next chunk). */
 function inspect(chunk: Buffer, before: number): number | undefined {
+  if (chunk.length === 0) return 0
+  if ((chunk[0] === LF) !== (before === CR)) return undefined
   let dots = 0
-  let last = before
-  for (let at = 0; at < chunk.length; at++) {
-    const octet = chunk[at] as number
-    // Letters behind letters are nothing to look at.
-    if (octet <= DOT || last <= CR) {
-      if ((octet === LF) !== (last === CR)) return undefined
-      if (octet === DOT && last === LF) dots++
-    }
-    last = octet
+  if (before === LF ? chunk[0] === DOT : before === CR && chunk[1] === DOT) dots++
+  const nextControl = controlFinder(chunk)
+  for (let at = nextControl(before === CR ? 1 : 0); at < chunk.length; at = nextControl(at + 1)) {
+    const octet = chunk[at]
+    if (octet === LF || (octet === CR && at + 1 < chunk.length && chunk[at + 1] !== LF)) return undefined
+    if (octet === CR && chunk[++at + 1] === DOT) dots++
   }
   return dots
 }
 
 /** The chunk with every dot that begins a line doubled: one buffer, however many dots a hostile message has. */
 function stuffed(chunk: Buffer, before: number, dots: number): Buffer {
+  if (dots === 0) return chunk
   const out = Buffer.allocUnsafe(chunk.length + dots)
   let last = before
   let to = 0

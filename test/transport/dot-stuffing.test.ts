@@ -1,22 +1,23 @@
 /** Dot-stuffing: undone on the other side it gives back the content, whatever it is and however it is cut. */
 import assert from 'node:assert/strict'
-import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BareLineEnd, dotStuffing } from '../../src/transport/dot-stuffing.ts'
+import { BareLineEnd, createStuffer } from '../../src/transport/dot-stuffing.ts'
 
-const stuff = async (chunks: readonly Buffer[]) => Buffer.concat(await Readable.from(chunks).pipe(dotStuffing()).toArray())
-const failing = (chunks: readonly Buffer[]) =>
-  new Promise<unknown>((resolve) => {
-    const stream = dotStuffing()
-      .on('error', resolve)
-      .on('end', () => resolve(undefined))
-    stream.resume()
-    for (const chunk of chunks) stream.write(chunk)
-    stream.end()
-  })
+const stuff = (chunks: readonly Buffer[]) => {
+  const stuffer = createStuffer()
+  return Buffer.concat([...chunks.map(stuffer.push), stuffer.end()])
+}
+const failing = (chunks: readonly Buffer[]) => {
+  try {
+    stuff(chunks)
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
 const unstuff = (text: string) => text.replace(/^\./, '').replaceAll('\r\n.', '\r\n')
-const pieces = fc.array(fc.constantFrom('.', '..', '\r\n', 'a', '.\r\n', '\u00ff', ' .', 'x'.repeat(50)), { maxLength: 60 })
+const pieces = fc.array(fc.constantFrom('.', '..', '\r\n', 'a', '.\r\n', '\u00ff', ' .', '\t', 'x'.repeat(50)), { maxLength: 60 })
 const cut = (bytes: Buffer, size: number) =>
   Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size))
 
