@@ -1,6 +1,7 @@
 /** The payload of an age file as a stream: a nonce, then chunks of 64 KiB, each encrypted and authenticated, the last one marked. */
 import { randomBytes } from 'node:crypto'
 import { Transform } from 'node:stream'
+import { singleUse } from '../ops/single-use.ts'
 import { derive, openWith, sealWith } from './box.ts'
 
 /** The sealed bytes are not what was written: cut, changed, swapped, extended, or under another key. */
@@ -16,7 +17,7 @@ const nonceLength = 16
 export const payloadSize = (clearBytes: number): number =>
   nonceLength + clearBytes + tagLength * Math.max(1, Math.ceil(clearBytes / chunkLength))
 
-/** Encrypts what is pushed; what it returns, joined in order, is the payload. It keeps no more than one chunk. */
+/** Encrypts what is pushed; what it returns, joined in order, is the payload, for one reader. It keeps no more than one chunk. */
 export type Sealer = { readonly push: (clear: Buffer) => Buffer[]; readonly end: () => Buffer[] }
 
 /** A sealer for one content. Never seal two contents under one file key. */
@@ -32,13 +33,14 @@ export function sealer(fileKey: Buffer): Sealer {
     started = true
     return first
   }
+  const seal = (last: boolean, clear: Buffer) => sealWith(key, counter.next(last), clear).map(singleUse)
   return {
     push: (clear) => {
       const out: Buffer[] = start()
       for (let at = 0; at < clear.length; ) {
         // A full chunk is sealed only when more follows: the last one must be marked.
         if (filled === chunkLength) {
-          out.push(...sealWith(key, counter.next(false), pending))
+          out.push(...seal(false, pending))
           filled = 0
         }
         const copied = clear.copy(pending, filled, at)
@@ -48,7 +50,7 @@ export function sealer(fileKey: Buffer): Sealer {
       return out
     },
     end: () => {
-      const out = [...start(), ...sealWith(key, counter.next(true), pending.subarray(0, filled))]
+      const out = [...start(), ...seal(true, pending.subarray(0, filled))]
       pending.fill(0)
       key.fill(0)
       return out

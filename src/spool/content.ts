@@ -1,7 +1,8 @@
 /** Opens sealed content, wherever it lies. */
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { openPayload, openWhole, SealBroken } from '../seal/age.ts'
+import { giveBack, singleUse } from '../ops/single-use.ts'
+import { opener, openWhole, SealBroken } from '../seal/age.ts'
 import { sql } from '../store/db.ts'
 import type { SpoolParts } from './parts.ts'
 
@@ -24,14 +25,17 @@ export const clearOf = (whole: Buffer): Clear => ({ open: () => Readable.from([w
 /** A content in a blob file. */
 export function clearOfBlob(blobs: SpoolParts['blobs'], blob: string, fileKey: Buffer): Clear {
   const key = Buffer.from(fileKey)
-  const open = () => {
-    const clear = openPayload(key)
-    const sealed = blobs.open(blob)
-    sealed.on('error', (error) => clear.destroy(error))
-    clear.on('close', () => sealed.destroy())
-    return sealed.pipe(clear)
+  return { open: () => Readable.from(opened(blobs.open(blob), key), { objectMode: false }) }
+}
+
+/** The clear text of a sealed stream that nobody else reads. */
+async function* opened(sealed: Readable, key: Buffer): AsyncGenerator<Buffer> {
+  const opening = opener(key)
+  for await (const piece of sealed as AsyncIterable<Buffer>) {
+    for (const clear of opening.push(piece)) yield singleUse(clear)
+    giveBack(singleUse(piece))
   }
-  return { open }
+  for (const clear of opening.end()) yield singleUse(clear)
 }
 
 /** The message in clear; undefined when its content is gone. Rejects with SealBroken when it was altered, as far as that shows at once. */

@@ -75,12 +75,11 @@ function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer, memory:
   let written = 0
 
   const store = async (sealed: Buffer[]): Promise<void> => {
-    if (sealed.length === 0) return
-    // A copy costs less than a write of its own for each tag.
-    const pieces = Buffer.concat(sealed)
-    hash.update(pieces)
-    written += pieces.length
-    await large?.writer.write(pieces)
+    for (const piece of sealed) {
+      hash.update(piece)
+      written += piece.length
+    }
+    await large?.writer.write(...sealed)
   }
   const isSmall = (chunk: Buffer) =>
     chunk.length <= memory.left && payloadSize(gathered.all().length + chunk.length) <= settings['limits.inlineContent']

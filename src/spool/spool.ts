@@ -32,7 +32,7 @@ export type Acceptance = {
 /** A message being received: sealed while it streams in; nothing of it exists until `commit` resolved. */
 export type Intake = {
   readonly id: string
-  /** Resolves when more may be written. Rejects when the disk fails: then answer 452 4.3.1 or 451 4.3.0 and abort. */
+  /** Resolves when more may be written: the chunk is the caller's again. Rejects when the disk fails: then answer 452 4.3.1 or 451 4.3.0 and abort. */
   readonly write: (chunk: Buffer) => Promise<void>
   /** Resolves only when content and rows would survive a power cut: then, and only then, answer 250. */
   readonly commit: (acceptance: Acceptance) => Promise<void>

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { failpoint } from '../ops/failpoint.ts'
 import { makeFolder, type Naming, namingIn } from '../ops/folder.ts'
+import { giveBack } from '../ops/single-use.ts'
 import type { Blobs, BlobWriter } from './blobs.ts'
 
 /** Open the blobs below `folder`, making it when it is not there. Throws the file system's error. */
@@ -100,7 +101,7 @@ function writeBlob(folder: string, shards: ShardMaker, naming: Naming): BlobWrit
     file = undefined
   }
   return {
-    write: (chunk) => then((opened) => writeAll(opened, chunk)),
+    write: (...pieces) => then((opened) => writeAll(opened, pieces)),
     finish: async () => {
       await then(async (opened) => {
         failpoint('blob.written')
@@ -127,8 +128,15 @@ function writeBlob(folder: string, shards: ShardMaker, naming: Naming): BlobWrit
   }
 }
 
-async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
-  for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten
+async function writeAll(file: FileHandle, pieces: readonly Buffer[]): Promise<void> {
+  const { bytesWritten } = await file.writev(pieces)
+  let before = 0
+  for (const piece of pieces) {
+    // A disk that is nearly full, or a signal, may cut a write short.
+    for (let at = Math.max(0, bytesWritten - before); at < piece.length; ) at += (await file.write(piece, at)).bytesWritten
+    before += piece.length
+    giveBack(piece)
+  }
 }
 
 async function* listBlobs(folder: string, age: number): AsyncGenerator<string> {

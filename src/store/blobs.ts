@@ -3,8 +3,11 @@ import type { Readable } from 'node:stream'
 
 /** One blob being written: nothing of it can be seen until `finish` resolved. */
 export type BlobWriter = {
-  /** Resolves when more may be written. Rejects when the disk fails; then all later calls but `abort` reject too. */
-  readonly write: (chunk: Buffer) => Promise<void>
+  /**
+   * Resolves when more may be written, which may be before these are on the disk: they belong to the writer. Rejects when the disk fails; then
+   * all later calls but `abort` reject too.
+   */
+  readonly write: (...pieces: Buffer[]) => Promise<void>
   /** Resolves, with the name to open it by, only when the blob would survive a power cut. A failure is final: begin anew. */
   readonly finish: () => Promise<{ readonly name: string }>
   /** Forget what was written; also after a failure. Never rejects; does nothing after `finish` resolved. */

@@ -1,5 +1,6 @@
 /** The line reader of smtp-server with our own reading of DATA: it hands octets on as they come and waits until they are taken. */
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js'
+import { giveBack, singleUse } from '../ops/single-use.ts'
 
 type Next = (error?: Error | null) => void
 
@@ -19,7 +20,11 @@ export class SubmissionStream extends SMTPStream {
     const take = this.#take
     if (this.isClosed || !this._dataMode || take === undefined || chunk.length === 0) return super._write(chunk, encoding, next)
     void take(chunk).then((rest) => {
-      if (rest === undefined) return next()
+      if (rest === undefined) {
+        // Fresh from the socket, which keeps nothing of it.
+        giveBack(singleUse(chunk))
+        return next()
+      }
       this.#take = undefined
       this._dataMode = false
       super._write(rest, 'buffer', next)

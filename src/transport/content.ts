@@ -2,6 +2,7 @@
 
 import type { Duplex, Readable } from 'node:stream'
 import { failpoint } from '../ops/failpoint.ts'
+import { giveBack } from '../ops/single-use.ts'
 import { SealBroken } from '../seal/payload.ts'
 import type { Deadlines } from './deadlines.ts'
 import { BareLineEnd, bareLineEnd, createStuffer, stuffedWhole } from './dot-stuffing.ts'
@@ -47,6 +48,7 @@ async function sendPieces(wire: Wire, content: Readable, deadline: number): Prom
     const stopped = whyStop(wire) ?? (await flush(wire, piece, deadline))
     failpoint('send.content')
     if (stopped) return stopped
+    giveBack(chunk)
   }
   const end = stuffer.end()
   return end.length === 0 ? undefined : flush(wire, end, deadline)

@@ -169,7 +169,7 @@ describe('blobs in files', () => {
     const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
     const writer = blobs.write()
     await writer.write(Buffer.from('x'))
-    const failing = mock.method(await handlePrototype(folder), 'write', () => Promise.reject(full))
+    const failing = mock.method(await handlePrototype(folder), 'writev', () => Promise.reject(full))
     await assert.rejects(writer.write(Buffer.from('y')), { code: 'ENOSPC' })
     failing.mock.restore()
     await assert.rejects(writer.write(Buffer.from('z')), { code: 'ENOSPC' })
@@ -180,13 +180,32 @@ describe('blobs in files', () => {
 
   it('writes everything when the disk takes only a few bytes at a time', async () => {
     const { write } = await handlePrototype(folder)
-    mock.method(await handlePrototype(folder), 'write', function (this: FileHandle, chunk: Buffer, at: number) {
+    const some = function (this: FileHandle, chunk: Buffer, at: number) {
       return write.call(this, chunk, at, Math.min(7, chunk.length - at))
-    })
+    }
+    mock.method(await handlePrototype(folder), 'write', some)
     const bytes = randomBytes(1000)
-    const name = await store(bytes)
     const hash = (content: Buffer) => createHash('sha256').update(content).digest('hex')
-    assert.equal(hash(await buffer(blobs.open(name))), hash(bytes))
+    // The first call takes nothing, half of a piece, or one and a half.
+    for (const taken of [0, 100, 450]) {
+      mock.method(await handlePrototype(folder), 'writev', async function (this: FileHandle, pieces: Buffer[]) {
+        const { bytesWritten } = await write.call(
+          this,
+          Buffer.concat(pieces),
+          0,
+          Math.min(
+            taken,
+            pieces.reduce((sum, piece) => sum + piece.length, 0),
+          ),
+        )
+        return { bytesWritten }
+      })
+      const writer = blobs.write()
+      await writer.write(bytes.subarray(0, 300), bytes.subarray(300, 600))
+      await writer.write(bytes.subarray(600))
+      const { name } = await writer.finish()
+      assert.equal(hash(await buffer(blobs.open(name))), hash(bytes))
+    }
   })
 })
 
