@@ -212,7 +212,9 @@ describe('blobs in files', () => {
 /** The functions that all of Node's file handles share: here a disk can be made to fail. */
 async function handlePrototype(
   folder: string,
-): Promise<Pick<FileHandle, 'sync'> & { write: (...parts: unknown[]) => Promise<{ bytesWritten: number }> }> {
+): Promise<
+  Pick<FileHandle, 'sync'> & { readonly [name in 'write' | 'writev']: (...parts: unknown[]) => Promise<{ bytesWritten: number }> }
+> {
   const file = await fs.open(folder, 'r')
   await file.close()
   return Object.getPrototypeOf(file)
