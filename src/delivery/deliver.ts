@@ -26,6 +26,7 @@ import { CopyRefused, copiesOf, keptCopy, makeCopies } from './copies.ts'
 import { type Head, readHead } from './head.ts'
 import { observedOf } from './observed.ts'
 import { type Planned, planned } from './settlement.ts'
+import type { Leave } from './turns.ts'
 import { held, type Party, returnedByOperator, walk } from './walk.ts'
 
 export type DeliveryParts = {
@@ -56,8 +57,16 @@ type Content = Opened & { kind: 'content' } & {
   readonly plans: ReadonlyMap<string, Plan>
 }
 
-/** Attempt a group and settle every recipient of it, with all that follows from it, in one transaction. */
-export async function deliverGroup(parts: DeliveryParts, claimed: Group, signal: AbortSignal): Promise<void> {
+/**
+ * Attempt a group and settle every recipient of it, with all that follows from it, in one transaction. Opened and planned it waits for `turn`,
+ * and ends that when the last of its parties has walked.
+ */
+export async function deliverGroup(
+  parts: DeliveryParts,
+  claimed: Group,
+  signal: AbortSignal,
+  turn: () => Promise<Leave> = async () => () => {},
+): Promise<void> {
   const sound = await withoutCrashers(parts, claimed, signal)
   if (sound.length === 0) return
   const group = { ...claimed, recipients: sound }
@@ -65,8 +74,15 @@ export async function deliverGroup(parts: DeliveryParts, claimed: Group, signal:
   if (prepared === undefined) return
   const { parties, content } = prepared
   failpoint('deliver.planned')
+  const leave = await turn()
+  let walking = parties.length
+  const walked = () => {
+    walking -= 1
+    if (walking === 0) leave()
+  }
   // Each settles when its own walk has ended: a slow host must not hold up the letter of a neighbour, nor lose what was done for others.
-  const done = await Promise.allSettled(parties.map((party) => deliverParty(parts, group, party, content, signal)))
+  const done = await Promise.allSettled(parties.map((party) => deliverParty(parts, group, party, content, { signal, walked })))
+  leave() // one that broke off has not said so
   content.fileKey.fill(0)
   const broken = done.find((one) => one.status === 'rejected')
   if (broken !== undefined) throw broken.reason
@@ -132,8 +148,15 @@ function shortly(error: unknown): string {
   return 'code' in error ? String(error.code) : error.message
 }
 
-async function deliverParty(parts: DeliveryParts, group: Group, party: Party, content: Content, signal: AbortSignal): Promise<void> {
-  const endings = await walkParty(parts, group, party, content, { signal, lifetime: await lifetimeOf(parts, group) })
+async function deliverParty(
+  parts: DeliveryParts,
+  group: Group,
+  party: Party,
+  content: Content,
+  { signal, walked }: { readonly signal: AbortSignal; readonly walked: () => void },
+): Promise<void> {
+  const lifetime = await lifetimeOf(parts, group)
+  const endings = await walkParty(parts, group, party, content, { signal, lifetime }).finally(walked)
   await conclude(parts, group, endings, content, signal)
 }
 

@@ -10,6 +10,7 @@ import type { SpoolParts } from '../spool/parts.ts'
 import type { Courier } from '../spool/spool.ts'
 import { Unexpected } from '../store/db.ts'
 import { sharedRoutes } from '../transport/destinations.ts'
+import { createTurns, type Leave } from './turns.ts'
 
 export type WorkerParts = {
   readonly spoolParts: SpoolParts
@@ -18,8 +19,8 @@ export type WorkerParts = {
   readonly log: Logger
   /** How many attempts at a domain may be under way at once (transport: destinations). */
   readonly room: (domain: string) => number
-  /** Attempt one claimed group and settle it. */
-  readonly deliver: (group: Group, signal: AbortSignal) => Promise<void>
+  /** Attempt one claimed group and settle it; what asks its destination for something waits for `turn`, and ends it when that is over. */
+  readonly deliver: (group: Group, signal: AbortSignal, turn: () => Promise<Leave>) => Promise<void>
 }
 
 export type Worker = Courier & {
@@ -43,6 +44,10 @@ const whenFull = 250
 const mostOfPlaces = 0.75
 /** Places beyond `limits.deliveries` that only code mail gets. */
 const codePlaces = 4
+/** For each attempt that a destination takes at once one more group is claimed: it is opened and planned when its turn comes. */
+const claimedAhead = 2
+/** The part of its places that is to be free before more is claimed for a destination: many are claimed as fast as one. */
+const refill = 1 / 4
 
 /** Start delivering until stopped. */
 export async function startWorker(parts: WorkerParts): Promise<Worker> {
@@ -61,15 +66,28 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   let rung = false
   /** The destinations whose mail waits in the queue for a place, as of the last look; all: nobody knows which. New mail must not overtake it. */
   let behind: 'all' | ReadonlySet<string> = 'all'
+  const turns = createTurns(parts.room, sharing.nameOf)
+  /** Those under way whose attempt is over and whose result is being written: they take no place at their destination. */
+  const settling = new Set<DueGroup>()
 
   const run = (place: DueGroup, group: Group) => {
+    const turn = async (): Promise<Leave> => {
+      // Its reader waits: it has places of its own, at its destination too.
+      const leave = group.message.kind === 'code' ? () => {} : await turns.take(place.domain)
+      return () => {
+        leave()
+        settling.add(place)
+        if (behind !== 'all' && behind.has(sharing.nameOf(place.domain)) && needsRefill(place)) wake()
+      }
+    }
     const attempt = parts
-      .deliver(group, breaking.signal)
+      .deliver(group, breaking.signal, turn)
       .catch((error: unknown) => tellFault(log, group, error))
       .finally(() => {
         attempts.delete(group)
+        settling.delete(place)
         underway.delete(place)
-        if (behind === 'all' || behind.has(sharing.nameOf(place.domain))) wake()
+        if (behind === 'all' || (behind.has(sharing.nameOf(place.domain)) && needsRefill(place))) wake()
       })
     attempts.set(group, attempt)
   }
@@ -108,11 +126,25 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     })
   }
 
-  const room = (domain: string) => Math.min(parts.room(domain), Math.max(1, Math.floor(mostOfPlaces * most)))
+  const room = (domain: string) => Math.min(claimedAhead * parts.room(domain), Math.max(1, Math.floor(mostOfPlaces * most)))
 
-  const isFull = ({ domain }: DueGroup) => {
+  /** How many are at a destination, or will be. */
+  const countAt = (name: string) => {
+    let count = 0
+    for (const place of underway) if (!settling.has(place) && sharing.nameOf(place.domain) === name) count++
+    return count
+  }
+  const isFull = ({ domain }: DueGroup) => countAt(sharing.nameOf(domain)) >= room(domain)
+  const needsRefill = ({ domain }: DueGroup) => {
+    const most = room(domain)
+    return countAt(sharing.nameOf(domain)) <= most - Math.max(1, Math.floor(refill * most))
+  }
+  /** What is being settled has left its destination. */
+  const roomBeside = (domain: string) => {
     const name = sharing.nameOf(domain)
-    return [...underway].filter((one) => sharing.nameOf(one.domain) === name).length >= room(domain)
+    let more = 0
+    for (const place of settling) if (sharing.nameOf(place.domain) === name) more++
+    return room(domain) + more
   }
 
   /** Claim what is due, with its places taken before anything is awaited. Returns how many were begun. */
@@ -136,7 +168,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const claimSome = async (): Promise<number> => {
     const codes = await claimUpTo(most + codePlaces - underway.size, { codesOnly: true })
     const places = most - underway.size
-    const others = await claimUpTo(places, { room, sharing })
+    const others = await claimUpTo(places, { room: roomBeside, sharing })
     behind = others < places ? new Set([...underway].filter(isFull).map(({ domain }) => sharing.nameOf(domain))) : 'all'
     return codes + others
   }
@@ -176,6 +208,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       })()
       if (await within(breaking.signal.aborted ? 0 : grace, ended)) return
       breaking.abort()
+      turns.open()
       if (await within(lastMoments, ended)) return
       waiting = false
       log.error({ attempts: attempts.size }, 'attempts that do not end are left alone: their claims lapse, and their mail stays')

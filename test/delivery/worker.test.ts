@@ -56,16 +56,28 @@ async function accept(address: string, sender = 's@org.example', courier?: Couri
   })
 }
 
-/** A worker whose attempts at `hangs` last until released; what it attempts, by domain. */
-async function start(hangs: (domain: string) => boolean, room = (_domain: string) => 5, settings = parts.settings) {
+/** A worker whose attempts at `hangs`, and the writing of results of `settlesLate`, last until released; what it attempts, by domain. */
+async function start(
+  hangs: (domain: string) => boolean,
+  room = (_domain: string) => 5,
+  settings = parts.settings,
+  settlesLate = (_domain: string) => false,
+) {
   const attempted: string[] = []
   let release = () => {}
   const slow = new Promise<void>((resolve) => {
     release = resolve
   })
-  const deliver = async ({ domain, recipients }: { domain: string; recipients: readonly { id: string }[] }) => {
+  const deliver = async (
+    { domain, recipients }: { domain: string; recipients: readonly { id: string }[] },
+    _signal: AbortSignal,
+    turn: () => Promise<() => void>,
+  ) => {
+    const leave = await turn()
     attempted.push(domain)
     if (hangs(domain)) await slow
+    leave()
+    if (settlesLate(domain)) await slow
     for (const { id } of recipients) await parts.db.write(sql`UPDATE recipient SET state = 'delivered' WHERE id = ${id}`)
   }
   const worker = await startWorker({ spoolParts: parts, settings, clock: parts.clock, log, deliver, room })
@@ -191,12 +203,12 @@ test('mail is handed over only while its destination has room; then it waits in 
     () => room,
   )
   await atRest()
-  for (let i = 0; i < 4; i++) await accept(`a${i}@slow.example`, undefined, worker)
+  for (let i = 0; i < 6; i++) await accept(`a${i}@slow.example`, undefined, worker)
   const berthAt = (domain: string) => worker.berth({ message: 'm', domain, sender: 's@org.example' })
   await until(() => attempted.length >= 2)
   assert.deepEqual(attempted, ['slow.example', 'slow.example'])
   room = 3
-  assert.equal(berthAt('slow.example'), undefined, 'two wait already')
+  assert.equal(berthAt('slow.example'), undefined, 'two wait in the queue already, beside two that wait for their turn')
   const other = berthAt('shop.example')
   assert.ok(other, 'nobody waits for this one')
   other.leave()
@@ -210,12 +222,13 @@ test('a place that was given back is free again', async () => {
   )
   await atRest()
   const place = { message: 'm', domain: 'lab.example', sender: 's@org.example' }
-  const berth = worker.berth(place)
+  const [berth, ahead] = [worker.berth(place), worker.berth({ ...place, message: 'n' })]
   assert.equal(worker.berth(place), undefined)
   berth?.leave()
   const again = worker.berth(place)
   assert.ok(again)
   again.leave()
+  ahead?.leave()
   await stop()
 })
 
@@ -247,4 +260,45 @@ test('mail that was put off by a clock that ran ahead is attempted once the cloc
   await until(() => attempted.length > 0)
   assert.deepEqual(attempted, ['late.example'])
   await stop()
+})
+
+test('what is over and only being recorded takes no place at its destination', async () => {
+  for (let i = 0; i < 30; i++) await accept(`a${i}@lab.example`)
+  const { attempted, until, stop } = await start(
+    () => false,
+    () => 2,
+    parts.settings,
+    (domain) => domain === 'lab.example',
+  )
+  await until(() => attempted.length >= 30)
+  assert.equal(attempted.length, 30)
+  await stop()
+})
+
+test('a code mail does not wait for its turn at a destination that hangs', async () => {
+  for (let i = 0; i < 8; i++) await accept(`a${i}@hang.example`)
+  const { attempted, until, stop } = await start(
+    (domain) => domain === 'hang.example',
+    () => 2,
+  )
+  await until(() => attempted.length >= 2)
+  assert.equal(attempted.length, 2)
+  await draftCode('c@hang.example')
+  await until(() => attempted.length >= 3)
+  assert.equal(attempted.length, 3)
+  await stop()
+})
+
+test('mail that waits for its turn when the worker is stopped is let in, and sees that all is broken off', async () => {
+  for (let i = 0; i < 6; i++) await accept(`a${i}@hang.example`)
+  const { attempted, until, worker, stop } = await start(
+    (domain) => domain === 'hang.example',
+    () => 2,
+  )
+  await until(() => attempted.length >= 2)
+  const stopping = worker.stop(50)
+  await until(() => attempted.length >= 4)
+  assert.equal(attempted.length, 4, 'two attempts, and two that were claimed ahead')
+  await stop()
+  await stopping
 })
