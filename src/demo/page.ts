@@ -1,8 +1,9 @@
 /** The inbox page: what was decided and why, and every mail that arrived, filling in live. */
-import { createServer, type Server } from 'node:http'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { Eta } from 'eta'
 import express, { type NextFunction, type Request, type Response } from 'express'
+import { listenHttp } from '../ops/http-listen.ts'
 import { isLoopbackHost } from '../ops/loopback.ts'
 import { packageRoot } from '../ops/package-root.ts'
 import type { Settings } from '../ops/settings.ts'
@@ -54,23 +55,10 @@ export async function startInboxPage(parts: PageParts): Promise<{ readonly url: 
     response.status(500).type('text').send(`The demo could not do that: ${error.message}`)
   })
   const server = createServer(app)
-  await listen(server, parts.port).catch((error) => (isTaken(error) ? listen(server, 0) : Promise.reject(error)))
-  return {
-    url: `http://localhost:${(server.address() as { port: number }).port}/`,
-    close: async () => {
-      server.closeAllConnections()
-      await new Promise((closed) => server.close(closed))
-    },
-  }
+  const at = (port: number) => listenHttp(server, { host: '127.0.0.1', port })
+  const { port, close } = await at(parts.port).catch((error) => (isTaken(error) ? at(0) : Promise.reject(error)))
+  return { url: `http://localhost:${port}/`, close }
 }
-
-const listen = (server: Server, port: number): Promise<void> =>
-  new Promise((listening, failed) => {
-    server.once('error', failed).listen(port, '127.0.0.1', () => {
-      server.off('error', failed)
-      listening()
-    })
-  })
 
 async function state({ outcomes, inbox, settings }: PageParts) {
   const all = await outcomes()

@@ -1,40 +1,23 @@
 /** Answers /livez and /readyz, for load balancers and for people who wonder. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type Listening, listenHttp } from './http-listen.ts'
 import type { Listen } from './settings.ts'
 
 /** What keeps us from taking mail, in a sentence; undefined when nothing does. Must not reject. */
 export type Ready = () => string | undefined | Promise<string | undefined>
 
-export type Health = { readonly port: number; readonly close: () => Promise<void> }
-
 /**
  * Listens and answers for any Host: /livez 200 while the process runs, /readyz 200 when `ready` returns undefined,
  * else 503 with the sentence it returns. Rejects when the address cannot be listened on.
  */
-export async function startHealth(at: Listen, ready: Ready): Promise<Health> {
+export async function startHealth(at: Listen, ready: Ready): Promise<Listening> {
   const server = createServer((request, response) => void answerHealth(request, response, ready))
   // A probe is one short request; whoever sends it slowly or leaves it open is cut off.
   server.headersTimeout = 5000
   server.requestTimeout = 5000
   server.keepAliveTimeout = 1000
   server.maxConnections = 100
-  await new Promise<void>((listening, failed) => {
-    server.once('error', failed)
-    server.listen(at.port, at.host, () => {
-      server.off('error', failed)
-      listening()
-    })
-  })
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: async () => {
-      await new Promise<void>((closed) => {
-        server.close(() => closed())
-        server.closeAllConnections()
-      })
-    },
-  }
+  return listenHttp(server, at)
 }
 
 /** Answer one request: /livez, /readyz, or 404. */

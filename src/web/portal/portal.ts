@@ -1,7 +1,7 @@
 /** The recipients' web pages: from the link in a notice to the letter, without JavaScript; the senders' few pages beside them. */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
+import { type Listening, listenHttp } from '../../ops/http-listen.ts'
 import { statusPages } from '../status/status.ts'
 import { createAnswers } from './answers.ts'
 import { codePages } from './code.ts'
@@ -26,20 +26,13 @@ export type Portal = {
 export function createPortal(given: Given): Portal {
   const parts = assemble(given)
   const server = createServer({ headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 10_000 }, application(parts))
-  const listen = () =>
-    new Promise<{ host: string; port: number }>((resolve, reject) => {
-      const { host, port } = given.settings['portal.listen']
-      server.once('error', reject)
-      server.listen(port, host, () => {
-        server.off('error', reject)
-        resolve({ host, port: (server.address() as AddressInfo).port })
-      })
-    })
+  let listening: Listening | undefined
+  const listen = async () => {
+    listening = await listenHttp(server, given.settings['portal.listen'])
+    return listening
+  }
   const close = async () => {
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve())
-      server.closeAllConnections()
-    })
+    await listening?.close()
     await parts.reader.close()
   }
   return { listen, close }
