@@ -1,7 +1,7 @@
 /** What an attempt at one recipient came to: the only vocabulary a delivery method may answer in. */
 
-/** Reason codes: the RFC 8460 §4.3 result types wherever one exists, so that reports, explain and alerts speak one language. */
-export const reasons = [
+/** Trouble with the channel: whether it counts depends on what is asked of it. RFC 8460 §4.3 result types wherever one exists. */
+export const tlsReasons = [
   'starttls-not-supported',
   'validation-failure',
   'certificate-not-trusted',
@@ -13,6 +13,11 @@ export const reasons = [
   'sts-policy-invalid',
   'sts-webpki-invalid',
   'assurance-too-low',
+] as const
+
+/** Reason codes: reports, explain and alerts speak one language. */
+export const reasons = [
+  ...tlsReasons,
   'dns-temporary',
   'domain-not-found',
   'null-mx',

@@ -1,5 +1,5 @@
 /** Makes a recipient's side of what was seen when its mail was decided on: what was not seen is said to be missing, never guessed. Pure. */
-import { type Evidence, type Reason, reasons } from '../mail/outcome.ts'
+import { type Evidence, type Reason, reasons, tlsReasons } from '../mail/outcome.ts'
 import type { Step, StepResult } from '../mail/plan.ts'
 import { needOf, tls } from '../methods/tls/tls.ts'
 import type { Settings } from '../ops/settings.ts'
@@ -143,20 +143,7 @@ function meetTls(options: Step['options'], known: Known): Met {
 }
 
 /** Trouble that depends on what is asked of the channel. All other trouble meets every step that sends. */
-const ofTls: readonly Reason[] = [
-  'starttls-not-supported',
-  'validation-failure',
-  'certificate-not-trusted',
-  'certificate-host-mismatch',
-  'certificate-expired',
-  'tlsa-invalid',
-  'dnssec-invalid',
-  'sts-policy-fetch-error',
-  'sts-policy-invalid',
-  'sts-webpki-invalid',
-  'downgrade-suspected',
-  'assurance-too-low',
-]
+const ofTls: readonly Reason[] = [...tlsReasons, 'downgrade-suspected']
 
 /** A channel that stood, judged for another need. */
 function judge(need: ChannelNeed, reached: Level, known: Known): Met {
