@@ -35,7 +35,8 @@ const subjects: { readonly [subjectAndDetail: string]: string } = {
   '6.3': 'the content would have to be converted, which is not possible',
   '6.7': 'the address needs internationalised mail, which the next server lacks',
   '6.11': 'the message holds line ends that are not allowed',
-  '7.0': 'a rule forbids it',
+  // RFC 3463 §3.8: security in general; we say it of channels that are not safe enough (4.7.0) and of mail that a rule holds.
+  '7.0': 'a security rule stands in the way',
   '7.1': 'a rule forbids this delivery',
   '7.4': 'the security asked for is not offered',
   '7.5': 'encryption failed',

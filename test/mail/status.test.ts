@@ -12,10 +12,15 @@ test('a status code is found at the start of a reply only', () => {
 test('known details are told in words, unknown ones by their subject or class', () => {
   assert.equal(describeStatus('5.1.1'), 'the mailbox does not exist')
   assert.equal(describeStatus('4.2.2'), 'the mailbox is full')
-  assert.equal(describeStatus('5.7.999'), 'a rule forbids it')
+  assert.equal(describeStatus('5.7.999'), 'a security rule stands in the way')
   assert.equal(describeStatus('5.9.9'), 'the message was refused')
   assert.equal(describeStatus('4.9.9'), 'a passing fault')
   assert.equal(describeStatus('2.1.5'), 'the message was accepted')
+})
+
+test('TLS that fails is not said to be forbidden by a rule: the channel is not safe enough', () => {
+  assert.equal(describeStatus('4.7.0'), 'a security rule stands in the way')
+  assert.equal(describeStatus('4.7.10'), 'encryption is needed')
 })
 
 test('a passing fault becomes a lasting one in the same words', () => {
