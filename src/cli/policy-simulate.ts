@@ -48,7 +48,7 @@ function lengthOf(text: string): number {
 const mostShown = 15
 
 function simulationText(file: string, { since, against }: { since: string; against: string }, told: Simulated): string {
-  const { decisions, changed, byChange, byDomain, peopleNewlyAsked, cannotTell } = told
+  const { decisions, changed, byChange, byDomain, otherTerms, copies, peopleNewlyAsked, cannotTell } = told
   if (decisions === 0) return `no mail was decided on in the last ${since}: there is nothing to replay`
   const compared = against === 'now' ? 'the policy in force' : 'the policies that decided then'
   const blocks = [
@@ -71,10 +71,25 @@ function simulationText(file: string, { since, against }: { since: string; again
             'domains',
           ),
         ]),
+    ...(otherTerms.count === 0 ? [] : [terms(otherTerms)]),
+    ...(copies.length === 0
+      ? []
+      : [
+          table(
+            ['COPIES TO', 'BEFORE', 'THEN'],
+            copies.map(({ to, before, next }) => [plain(to), String(before), String(next)]),
+            '',
+          ),
+        ]),
     newlyAsked(peopleNewlyAsked),
     ...(cannotTell.count === 0 ? [] : [untold(cannotTell)]),
   ]
   return blocks.join('\n\n')
+}
+
+function terms({ count, terms }: Simulated['otherTerms']): string {
+  const rows = terms.slice(0, mostShown).map((one) => [one.what, plain(one.from), plain(one.to), String(one.count)])
+  return [`The same way, on other terms: ${count}`, '', table(['TERM', 'FROM', 'TO', 'RECIPIENTS'], rows, '')].join('\n')
 }
 
 function newlyAsked({ count, addresses }: Simulated['peopleNewlyAsked']): string {

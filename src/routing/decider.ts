@@ -8,7 +8,9 @@ import { keptValues } from './planner.ts'
 import type { Detector, Policy } from './policy.ts'
 import { isWord, keptLength } from './record.ts'
 
-export type Decided = { readonly plan: Pick<Plan, 'rule' | 'steps'> } | { readonly missing: readonly string[] }
+export type Decided =
+  | { readonly plan: Pick<Plan, 'rule' | 'steps'> & { readonly alsoTo: readonly string[] } }
+  | { readonly missing: readonly string[] }
 
 /** Facts as recorded, and the policy they were recorded under; undefined: it cannot be read any more. */
 export type Decider = (facts: PlanFacts, under: Policy | undefined) => Decided
@@ -36,8 +38,9 @@ function decide(policy: Policy, facts: PlanFacts, oddTags: readonly string[]): D
   const missing = undecided(policy, facts)
   if (missing.length > 0) return { missing }
   // Without its trace: thousands of them are kept.
-  const { rule, steps } = plan(policy, facts)
-  const decided = { rule, steps }
+  const { rule, steps, alsoTo = [], observed } = plan(policy, facts)
+  // While a rule only observes it sends no copies.
+  const decided = { rule, steps, alsoTo: observed === undefined ? alsoTo : [] }
   // Longer text in brackets is a piece of the subject, and not kept: had it been there, would another rule have decided?
   const odd = oddTags.find(
     (tag) =>

@@ -42,6 +42,8 @@ export type Foretold = {
   readonly proof: string | null
   /** A letter that asks for more proof than this version has is held, and its sender told. */
   readonly held: boolean
+  /** The step that would serve; null where none does, or that cannot be told. */
+  readonly step: Step | null
   /** Why not the step before, or why it waits. */
   readonly reason: Reason | null
   readonly after: string
@@ -68,11 +70,12 @@ export function foretell(steps: readonly Step[], side: Side, proofs: Proofs): Fo
 function end(method: string, earlier: readonly Refused[], more: Partial<Foretold> = {}): Foretold {
   const last = earlier.at(-1)
   const why = { reason: last?.reason ?? null, after: last?.after ?? '' }
-  return { method, assurance: null, clear: false, proof: null, held: false, missing: null, ...why, earlier, ...more }
+  return { method, assurance: null, clear: false, proof: null, held: false, missing: null, step: null, ...why, earlier, ...more }
 }
 
-function meet({ method, options }: Step, earlier: readonly Refused[], side: Side, proofs: Proofs): Ended | Omit<Refused, 'method'> {
-  const served = (more: Partial<Foretold> = {}) => ({ foretold: end(method, earlier, more) })
+function meet(step: Step, earlier: readonly Refused[], side: Side, proofs: Proofs): Ended | Omit<Refused, 'method'> {
+  const { method, options } = step
+  const served = (more: Partial<Foretold> = {}) => ({ foretold: end(method, earlier, { step, ...more }) })
   switch (method) {
     case 'tls':
       return answered(side.tls(options), earlier, served)

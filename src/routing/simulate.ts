@@ -8,6 +8,7 @@ import { type Foretold, foretell } from './foretell.ts'
 import type { Policy } from './policy.ts'
 import type { Replayed, Surroundings } from './replay.ts'
 import { type SeenSettings, seenSide, type Witness } from './seen.ts'
+import { changedTerms, type Term } from './terms.ts'
 
 /** The JSON of `policy simulate`; fields may be added. */
 export type Simulated = {
@@ -15,6 +16,10 @@ export type Simulated = {
   readonly changed: number
   /** Most frequent first; `from` and `to` are methods, `clear`, `hold`, `wait`; a letter with another proof is `escrow, proof code`. */
   readonly byChange: readonly { readonly from: string; readonly to: string; readonly count: number }[]
+  /** Recipients whose mail goes the same way, where the step asks something else; one may count in several terms. */
+  readonly otherTerms: { readonly count: number; readonly terms: readonly (Term & { readonly count: number })[] }
+  /** Addresses that get more or fewer copies (`also-to`), most changes first. */
+  readonly copies: readonly { readonly to: string; readonly before: number; readonly next: number }[]
   /** Domains with changes, most changes first. */
   readonly byDomain: readonly { readonly domain: string; readonly decisions: number; readonly changed: number }[]
   /** Addresses that would get a letter and got none in that time; `addresses` are some of them, by name. */
@@ -50,7 +55,16 @@ export function createSimulation(parts: SimulationParts): Simulation {
   const [changes, missing] = [new Map<string, number>(), new Map<string, number>()]
   const domains = new Map<string, { decisions: number; changed: number }>()
   const [askedBefore, askedNext] = [new Set<string>(), new Set<string>()]
-  let [decisions, changed, untold] = [0, 0, 0]
+  const terms = new Map<string, number>()
+  const copies = new Map<string, { before: number; next: number }>()
+  let [decisions, changed, untold, otherTerms] = [0, 0, 0, 0]
+  const copied = (addresses: readonly string[], when: 'before' | 'next') => {
+    for (const address of addresses) {
+      const number = copies.get(address) ?? { before: 0, next: 0 }
+      copies.set(address, number)
+      number[when] += 1
+    }
+  }
 
   const add = (decision: Replayed) => {
     decisions += 1
@@ -64,10 +78,18 @@ export function createSimulation(parts: SimulationParts): Simulation {
       for (const what of pair.missing) count(missing, what)
       return
     }
+    copied(pair.copies.before, 'before')
+    copied(pair.copies.next, 'next')
     if (isLetter(pair.before)) askedBefore.add(recipient)
     if (isLetter(pair.next)) askedNext.add(recipient)
     const [from, to] = words(pair)
-    if (from === to) return
+    if (from === to) {
+      const { before, next } = pair
+      const other = before.step && next.step ? changedTerms(before.step, next.step, parts.settings) : []
+      for (const { what, from, to } of other) count(terms, `${what}\n${from}\n${to}`)
+      if (other.length > 0) otherTerms += 1
+      return
+    }
     changed += 1
     domain.changed += 1
     count(changes, `${from}\n${to}`)
@@ -83,6 +105,17 @@ export function createSimulation(parts: SimulationParts): Simulation {
           const [from = '', to = ''] = key.split('\n')
           return { from, to, count: number }
         }),
+        otherTerms: {
+          count: otherTerms,
+          terms: ranked(terms).map(([key, number]) => {
+            const [what = '', from = '', to = ''] = key.split('\n')
+            return { what, from, to, count: number }
+          }),
+        },
+        copies: [...copies]
+          .filter(([, { before, next }]) => before !== next)
+          .map(([to, numbers]) => ({ to, ...numbers }))
+          .sort((a, b) => Math.abs(b.next - b.before) - Math.abs(a.next - a.before) || (a.to < b.to ? -1 : 1)),
         byDomain: [...domains]
           .filter(([, one]) => one.changed > 0)
           .sort(([a, one], [b, other]) => other.changed - one.changed || (a < b ? -1 : 1))
@@ -98,7 +131,11 @@ export function createSimulation(parts: SimulationParts): Simulation {
 const count = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1)
 const ranked = (counts: ReadonlyMap<string, number>) => [...counts].sort(([a, one], [b, other]) => other - one || (a < b ? -1 : 1))
 
-type Pair = { readonly before: Foretold; readonly next: Foretold }
+type Pair = {
+  readonly before: Foretold
+  readonly next: Foretold
+  readonly copies: { readonly before: readonly string[]; readonly next: readonly string[] }
+}
 
 function compare(
   decision: Replayed,
@@ -115,7 +152,11 @@ function compare(
   const asThen = under === policy ? asBefore : under && deciderOf(under)(facts, under)
   const planned = asThen && 'plan' in asThen ? asThen.plan.steps : []
   const side = seenSide(witnessOf(decision, planned, around, settings), settings)
-  const pair = { before: foretell(asBefore.plan.steps, side, settings), next: foretell(asNext.plan.steps, side, settings) }
+  const pair = {
+    before: foretell(asBefore.plan.steps, side, settings),
+    next: foretell(asNext.plan.steps, side, settings),
+    copies: { before: asBefore.plan.alsoTo, next: asNext.plan.alsoTo },
+  }
   const missing = [pair.before.missing, pair.next.missing].filter((what) => what !== null)
   return missing.length > 0 ? { missing: [...new Set(missing)] } : pair
 }

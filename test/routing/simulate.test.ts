@@ -54,6 +54,29 @@ const change = (next: Policy, decision: Partial<Replayed>, more: Parameters<type
 }
 
 describe('a simulation', () => {
+  test('shows what goes the same way on other terms, and copies, beside what changes', () => {
+    const then = policy('tls, { escrow: { on-downgrade: second-factor } }')
+    const same = { deliver: 'tls, escrow' }
+    assert.deepEqual(simulated(policy(same.deliver), {}, { then }).otherTerms, { count: 0, terms: [] })
+    const higher = simulated(policy('{ tls: { level: authenticated, patience: 2h } }, escrow'), {
+      steps: [step('tls', 'delivered', null, standing('webpki')), step('escrow', 'not-tried')],
+    })
+    assert.deepEqual(
+      [higher.changed, higher.otherTerms],
+      [0, { count: 1, terms: [{ what: 'tls level', from: 'verified', to: 'authenticated', count: 1 }] }],
+    )
+    const letter = { steps: inLetter('certificate-expired') }
+    const stricter = simulated(policy('tls, { escrow: { on-downgrade: hold, expires: 14d } }'), letter, { then })
+    assert.deepEqual(stricter.otherTerms.terms.map(({ what, from, to }) => `${what}: ${from} → ${to}`).sort(), [
+      'escrow expires: as usual → 14d',
+      'escrow on-downgrade: second-factor → hold',
+    ])
+    const copied = simulated(policyOf('version: 1\ndefault: { deliver: [tls, escrow], also-to: journal@org.example }\n'), {})
+    assert.deepEqual([copied.changed, copied.copies], [0, [{ to: 'journal@org.example', before: 0, next: 1 }]])
+    const watched = 'version: 1\nobserve: true\ndefault: { deliver: [tls, escrow], also-to: journal@org.example }\n'
+    assert.deepEqual(simulated(policyOf(watched), {}).copies, [])
+  })
+
   test('finds nothing changed where the steps are the same', () => {
     assert.equal(change(policy('tls, escrow'), {}), 'the same')
     assert.equal(change(policy('tls, pgp, escrow'), { steps: inLetter('certificate-expired') }), 'the same')

@@ -34,6 +34,10 @@ export const simulatedShape = z.looseObject({
   decisions: z.int(),
   changed: z.int(),
   byChange: z.array(z.looseObject({ from: text, to: text, count: z.int() })),
+  otherTerms: z
+    .looseObject({ count: z.int(), terms: z.array(z.looseObject({ what: text, from: text, to: text, count: z.int() })) })
+    .describe('the same way, where the step asks something else'),
+  copies: z.array(z.looseObject({ to: text, before: z.int(), next: z.int() })).describe('addresses that get more or fewer copies'),
   byDomain: z.array(z.looseObject({ domain: text, decisions: z.int(), changed: z.int() })),
   peopleNewlyAsked: counted,
   cannotTell: counted,
