@@ -42,9 +42,13 @@ function add(queue: Command, action: QueueAction, description: string): void {
 
 async function list(options: Common & { domain?: string; held?: boolean }): Promise<void> {
   await withDatabase(settingsOf(options), async (db) => {
-    const queue = (await listQueue(db))
-      .filter(({ domain }) => options.domain === undefined || domain === options.domain.toLowerCase())
-      .filter(({ state }) => !options.held || state === 'held')
+    const limit = 10_000
+    const found = await listQueue(db, {
+      ...{ domain: options.domain?.toLowerCase(), state: options.held ? ('held' as const) : undefined },
+      limit: limit + 1,
+    })
+    const queue = found.slice(0, limit)
+    if (found.length > limit) process.stderr.write(`more than ${limit} wait: shown are those that are due next; ask for one --domain\n`)
     if (options.json) return printJson({ queue })
     if (options.held) return printHeld(queue)
     const rows = queue.map((one) => [
@@ -74,7 +78,7 @@ function printHeld(queue: readonly QueueTrace[]): void {
 
 async function show(id: string, options: Common): Promise<void> {
   await withDatabase(settingsOf(options), async (db) => {
-    const found = (await listQueue(db)).filter((one) => one.id === id || one.message === id)
+    const found = await listQueue(db, { id })
     if (found.length === 0) throw await notWaiting(db, id)
     if (options.json) return printJson({ queue: found })
     print(found.map(describe).join('\n\n'))

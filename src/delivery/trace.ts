@@ -125,13 +125,28 @@ export type QueueTrace = {
   readonly approvers: readonly string[]
 }
 
-/** Everything that waits or is held, mail of our own included, the next due first. */
-export async function listQueue(db: Db): Promise<QueueTrace[]> {
+/** `domain`: canonical; `id`: of a recipient or a message; `after`: the last one of the page before. */
+export type QueueFilter = {
+  readonly domain?: string | undefined
+  readonly state?: 'waiting' | 'held' | undefined
+  readonly id?: string | undefined
+  readonly after?: MessageFilter['after'] | undefined
+  readonly limit?: number | undefined
+}
+
+/** What waits or is held, mail of our own included, the next due first; 10,000 of it when `limit` does not say. */
+export async function listQueue(
+  db: Db,
+  { domain = '', state, id = '', after = { at: -1, id: '' }, limit = 10_000 }: QueueFilter = {},
+): Promise<QueueTrace[]> {
   const rows = await db.read<QueueRow>(sql`
     SELECT recipient.id, recipient.message, message.kind, recipient.address, recipient.domain, recipient.state, recipient.attempts,
       recipient.next_attempt_at, recipient.last_reply, recipient.reason, recipient.plan
     FROM recipient JOIN message ON message.id = recipient.message
-    WHERE recipient.state IN ('waiting', 'held') ORDER BY recipient.next_attempt_at LIMIT 10000`)
+    WHERE recipient.state IN (${state ?? 'waiting'}, ${state ?? 'held'})
+      AND (${domain} = '' OR recipient.domain = ${domain}) AND (${id} = '' OR recipient.id = ${id} OR recipient.message = ${id})
+      AND (recipient.next_attempt_at > ${after.at} OR (recipient.next_attempt_at = ${after.at} AND recipient.id > ${after.id}))
+    ORDER BY recipient.next_attempt_at, recipient.id LIMIT ${limit}`)
   return rows.map(({ address, next_attempt_at, last_reply, plan, ...row }) => ({
     ...row,
     ...heldBy(plan, row.state === 'held' ? row.reason : null),

@@ -50,11 +50,16 @@ export const queueRoutes: readonly Route[] = [
       looks: true,
       summary: 'Everything that waits or is held, next due first',
     },
-    query: z.strictObject({ domain: text.optional().describe('only this destination') }),
-    answers: { status: 200, what: 'at most 10,000 recipients', shape: queueShape },
-    run: async ({ parts, query: { domain } }) => {
-      const queue = await listQueue(parts.db)
-      return ok({ queue: queue.filter((one) => domain === undefined || one.domain === domain.toLowerCase()) })
+    query: z.strictObject({
+      domain: text.optional().describe('only this destination'),
+      state: z.enum(['waiting', 'held']).optional().describe('both when not given'),
+      ...paging,
+    }),
+    answers: { status: 200, what: 'one page', shape: queueShape },
+    run: async ({ parts, query: { domain, state, cursor, limit = usualLimit } }) => {
+      const found = await listQueue(parts.db, { domain: domain?.toLowerCase(), state, after: cursor, limit: limit + 1 })
+      const { rows, next } = page(found, limit, ({ nextAttemptAt, id }) => ({ at: nextAttemptAt, id }))
+      return ok({ queue: rows, next })
     },
   }),
   operation('retry', 'Try now instead of at the next time'),

@@ -122,6 +122,7 @@ export const queueShape = z.looseObject({
       reason: maybe(text),
     }),
   ),
+  next,
 })
 export const operatedShape = z.looseObject({ changed: z.array(text), left: z.array(text) })
 export const domainsShape = z.looseObject({ domains: z.array(z.looseObject({ domain: text, posture: maybe(text), reason: maybe(text) })) })

@@ -235,6 +235,37 @@ describe('the queue by API', () => {
     assert.deepEqual([held?.object, held?.detail], ['w1-1', { comment: 'asked by phone' }])
   })
 
+  test('is listed page by page, each recipient once, the next due first', async () => {
+    const rows = Array.from({ length: 7 }, (_, i) => ({
+      id: `w2-${i}`,
+      at: 1000 + Math.floor(i / 3),
+      held: i % 2 === 1 ? 'held' : 'waiting',
+    }))
+    await world.db.write(
+      sql`INSERT INTO message (id, kind, message_id, reverse_path, header_from, accepted_at, size, policy_revision, body, smtp_utf8, client, mac)
+        VALUES ('w2', 'mail', '<w2@org.example>', 'ann@org.example', 'ann@org.example', 1, 100, 1, '7bit', 0, '{}', ${Buffer.alloc(32)})`,
+      ...rows.map(
+        ({ id, at, held }) =>
+          sql`INSERT INTO recipient (id, message, address, domain, notify, bcc, state, step, attempts, step_attempts, next_attempt_at, claimed_until, fence, delay_noticed)
+            VALUES (${id}, 'w2', 'x@paged.example', 'paged.example', '', 0, ${held}, 0, 1, 1, ${at}, 0, 0, 0)`,
+      ),
+    )
+    const token = await world.tokenOf('operator')
+    const pages = async (query: string): Promise<string[]> => {
+      const { queue, next } = queueShape.parse((await world.ask(`/api/v1/queue?domain=paged.example&limit=2${query}`, { token })).json())
+      assert.ok(queue.length <= 2)
+      const ids = queue.map(({ id }) => id)
+      return next === null ? ids : [...ids, ...(await pages(`${query.replace(/&cursor=.*/, '')}&cursor=${next}`))]
+    }
+    assert.deepEqual(
+      await pages(''),
+      rows.map(({ id }) => id),
+    )
+    assert.deepEqual(await pages('&state=held'), ['w2-1', 'w2-3', 'w2-5'])
+    assert.equal((await world.ask('/api/v1/queue?limit=501', { token })).status, 400)
+    assert.equal((await world.ask('/api/v1/queue?cursor=x', { token })).status, 400)
+  })
+
   test('of other domains is looked at by name alone', async () => {
     for (const name of ['x', 'a..b', '-', '..'.repeat(20)])
       assert.equal((await world.ask(`/api/v1/domains/${name}x`, { token: owner })).status, 404, name)
