@@ -2,6 +2,7 @@
 import { policyAddresses, policyDetectors } from './asked.ts'
 import { covers } from './covers.ts'
 import { overrideWarnings } from './lint-overrides.ts'
+import { unreadableWarnings } from './lint-unreadable.ts'
 import { plan } from './plan.ts'
 import type { Policy, PolicyStep, Rule } from './policy.ts'
 import { oneOf, type Problem } from './problem.ts'
@@ -16,6 +17,7 @@ export function lint(policy: Policy, now: number): Problem[] {
     ...unusedGroups(policy),
     ...unusedDetectors(policy),
     ...ladders.flatMap(idleSteps),
+    ...unreadableWarnings(policy),
     ...defaultWarnings(policy),
     ...overrideWarnings(policy, now),
     ...untested(policy, now),

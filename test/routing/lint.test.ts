@@ -55,6 +55,45 @@ describe('lint', () => {
       assert.deepEqual(found, expected ? ['6: rule "narrow" is never reached: rule "wide" in line 5 matches all its mail first'] : [])
     })
 
+  const unreadable: readonly (readonly [string, string, string | undefined])[] = [
+    // First the rules, then the default, then who would be laxer than whom.
+    [`{ name: a, when: { detect: iban }, deliver: [${clear}] }`, '[tls, escrow]', 'rule "a", which asks less than default'],
+    [
+      '{ name: a, when: { detect: iban }, deliver: [tls, escrow] }',
+      '[{ tls: { level: authenticated } }]',
+      'rule "a", which asks less than default',
+    ],
+    ['{ name: a, when: { detect: iban }, deliver: [{ tls: { level: authenticated } }, escrow] }', '[tls, escrow]', undefined],
+    ['{ name: a, when: { detect: iban }, deliver: [hold, tls] }', '[tls, escrow]', undefined],
+    ['{ name: a, when: { detect: iban }, deliver: [bounce] }', '[escrow]', undefined],
+    ['{ name: a, when: { not: { detect: iban } }, deliver: [tls, escrow] }', `[tls, ${clear}]`, 'default, which asks less than rule "a"'],
+    [`{ name: a, when: { header-from: news@org.example, not: { detect: iban } }, deliver: [${clear}] }`, '[tls]', undefined],
+    [
+      `{ name: a, when: { to: max@lab.example, detect: iban }, deliver: [tls] }\n  - { name: b, when: { to: lab.example }, deliver: [escrow] }`,
+      `[${clear}]`,
+      'rule "a", which asks less than rule "b"',
+    ],
+    [
+      `{ name: a, when: { detect: iban }, deliver: [escrow] }\n  - { name: b, when: { detect: us-ssn }, deliver: [${clear}] }`,
+      '[tls]',
+      'rule "b", which asks less than default',
+    ],
+    [
+      `{ name: a, when: { any: [{ subject-tag: x }, { detect: iban }] }, deliver: [tls] }`,
+      '[escrow]',
+      'rule "a", which asks less than default',
+    ],
+    [`{ name: a, when: { subject-tag: x }, deliver: [tls] }`, '[escrow]', undefined],
+  ]
+  for (const [rules, last, expected] of unreadable)
+    test(`of ${rules.replaceAll(clear, 'clear')} before ${last.replaceAll(clear, 'clear')} ${expected === undefined ? 'says nothing about' : 'warns of'} mail that cannot be looked into`, () => {
+      const found = warnings(`version: 1\nrules:\n  - ${rules}\ndefault: { deliver: ${last} }\n`).filter((line) =>
+        line.includes('looked into'),
+      )
+      assert.equal(found.length, expected === undefined ? 0 : 1, found.join('\n'))
+      if (expected !== undefined) assert.ok(found[0]?.includes(`it goes by ${expected}, by which it goes when nothing is found`), found[0])
+    })
+
   test('shows steps that are never tried, and the same step twice', () => {
     assert.deepEqual(warnings(rulesOf(`{ name: r, when: { to: lab.example }, deliver: [${clear}, escrow] }`)), [
       '5: escrow is never tried: opportunistic before it ends every delivery',
