@@ -219,6 +219,11 @@ export const table = {
   ),
   'limits.codePerMinute': now('1', kind.count, 'Code mails per minute to one address.'),
   'limits.codePerHour': now('5', kind.count, 'Code mails per hour to one address.'),
+  'limits.handOversPerHour': now(
+    '5',
+    kind.count,
+    'How often within an hour the sender of one letter may be mailed a new link and words for it.',
+  ),
   'limits.portalFailures': now(
     '60',
     kind.count,

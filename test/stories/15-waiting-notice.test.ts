@@ -14,7 +14,7 @@ const clock = () => Date.now() + offset
 
 before(async () => {
   // The ordinary schedule of the product: only the clock is moved.
-  const timings = { 'retry.schedule': [5, 10, 20, 40, 60].map((minutes) => minutes * 60_000) }
+  const timings = { 'retry.schedule': [5, 10, 20, 40, 60].map((minutes) => minutes * 60_000), 'limits.handOversPerHour': 2 }
   world = await startWorld(
     { 'bank.example': { certificate: 'self-signed' }, 'tiny.example': { manner: { keywords: ['SIZE 100'] } } },
     timings,
@@ -132,6 +132,26 @@ test('handed over: the sender is mailed link and words, and with both the reader
   assert.deepEqual(world.partners['bank.example']?.mails, [], 'no code was mailed')
   assert.match((await browser.get(choices.path)).text, /The letter was read/)
   assert.ok((await actions(id)).includes('letter.handed-over'))
+})
+
+test('who asks for link and words again and again is told that it is enough for this hour, and is mailed no more', async () => {
+  const { told } = await waitingLetter('liz@bank.example', 'four')
+  const { browser, choices } = await choose(told)
+  const press = async () => browser.submit(await browser.get(`${choices.path}/hand-over`), /hand-over$/, { sure: 'yes' })
+  for (let times = 1; times <= 2; times++) assert.match((await press()).text, /You were mailed a link and four words/)
+  const mails = async () =>
+    (
+      await world.db.read(sql`SELECT message.id FROM message JOIN letter ON letter.id = message.about
+      WHERE message.kind = 'sender-mail' AND letter.address = 'liz@bank.example'`)
+    ).length
+  const before = await mails()
+  const refused = await press()
+  assert.deepEqual([refused.status, refused.headers.get('retry-after')], [429, '3600'])
+  assert.match(
+    refused.text,
+    /Nothing was done: you were mailed link and words several times within the last hour\. The newest of them still work/,
+  )
+  assert.equal(await mails(), before)
 })
 
 test('a notice that its host takes in no size destroys the letter, and the sender is told so plainly', async () => {

@@ -1,7 +1,7 @@
 /** What a sender may do with the link to a letter: see how it stands, cancel it, or hand it over another way than by its notice. */
 import { entry } from '../../audit/audit.ts'
 import { type Waiting, waitingOriginal, withdraw } from '../../spool/withdraw.ts'
-import { type Statement, Unexpected } from '../../store/db.ts'
+import { type Statement, sql, Unexpected } from '../../store/db.ts'
 import type { Parts as MethodParts } from '../method.ts'
 import { type Ended, ending, readTombstone } from './expiry.ts'
 import { prepareHandOver } from './hand-over.ts'
@@ -27,8 +27,11 @@ export type SenderBegun =
   | { readonly kind: 'session'; readonly cookie: string; readonly session: string }
   | Exclude<SenderFound, { kind: 'letter' }>
 
-/** `busy`: its notice is being attempted at this moment. `stale`: the letter is not in a state for it any more. `lost`: no session. */
-export type Pressed = 'done' | 'busy' | 'stale' | 'lost'
+/**
+ * `busy`: its notice is being attempted at this moment. `limited`: it was done too often within an hour. `stale`: the letter is not in a state
+ * for it any more. `lost`: no session.
+ */
+export type Pressed = 'done' | 'busy' | 'limited' | 'stale' | 'lost'
 
 export type SenderDesk = {
   /** GET of the sender's link: changes nothing. */
@@ -138,7 +141,7 @@ async function cancel(parts: Parts, alarm: Alarm, cookie: string): Promise<Press
 }
 
 async function handOver(parts: Parts, alarm: Alarm, cookie: string): Promise<Pressed> {
-  const { spool, clock } = parts
+  const { spool, clock, settings } = parts
   const standing = await stand(parts, alarm, cookie)
   if (standing === undefined) return 'lost'
   if (standing.kind !== 'letter') return 'stale'
@@ -146,6 +149,7 @@ async function handOver(parts: Parts, alarm: Alarm, cookie: string): Promise<Pre
   const notice = await waitingNotice(parts, letter)
   if (!mayHandOver(parts, letter, notice)) return 'stale'
   const { binding } = letter
+  if ((await recentHandOvers(parts, binding.letter)) >= settings['limits.handOversPerHour']) return 'limited'
   if (!(await spool.intact(binding.message, binding.payloadSha256))) {
     await alarm(binding.letter, 'payload')
     return 'stale'
@@ -162,6 +166,19 @@ async function handOver(parts: Parts, alarm: Alarm, cookie: string): Promise<Pre
   await forget(parts, notice ? [notice.message] : [])
   return 'done'
 }
+
+/**
+ * Each is a mail to the sender: who has the page open could fill that mailbox. Two presses at once cannot both be the last one: each is fenced
+ * by the header that it replaces.
+ */
+async function recentHandOvers({ db, clock }: Parts, letter: string): Promise<number> {
+  const [row] = await db.read<{ count: number }>(
+    sql`SELECT COUNT(*) AS count FROM audit WHERE action = 'letter.handed-over' AND object = ${letter} AND at > ${clock() - hour}`,
+  )
+  return row?.count ?? 0
+}
+
+const hour = 3_600_000
 
 /** Write all or nothing; false: somebody was faster. */
 async function fenced({ db }: Parts, statements: readonly Statement[]): Promise<boolean> {

@@ -58,13 +58,15 @@ const question =
   (show: Show, deed: Deed, problem?: Problem): Page =>
   (request, response, { standing, cookie, path }) => {
     if (standing.kind !== 'letter') return response.redirect(303, path)
-    return show.status({ request, response, status: problem === undefined ? 200 : 422 }, (words) => ({
+    return show.status({ request, response, status: statusOf(problem) }, (words) => ({
       ...asked(deed, standing.view, words),
       problem: problemText(problem, words.t),
       form: { action: `${path}/${deed}`, token: formToken(deed, cookie), ...buttonOf(deed, words.t) },
       choices: [{ title: words.t.status.wait, text: words.t.status.waitText, link: { href: path, text: words.t.status.back } }],
     }))
   }
+
+const statusOf = (problem: Problem | undefined): number => (problem === undefined ? 200 : problem === 'limited' ? 429 : 422)
 
 const press =
   ({ vault: { sender } }: Parts, show: Show, deed: Deed): Page =>
@@ -74,6 +76,7 @@ const press =
     if (!tokenMatches(request, deed, cookie)) return question(show, deed, 'again')(request, response, at)
     if (field(request, 'sure') !== 'yes') return question(show, deed, 'unsure')(request, response, at)
     const pressed = await (deed === 'cancel' ? sender.cancel(cookie) : sender.handOver(cookie))
+    if (pressed === 'limited') return question(show, deed, 'limited')(request, response.set('Retry-After', '3600'), at)
     // Lost: the page says so itself.
     return response.redirect(303, pressed === 'done' || pressed === 'lost' ? path : `${path}?problem=${pressed}`)
   }

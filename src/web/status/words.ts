@@ -7,7 +7,7 @@ import type { ViewData } from '../portal/views.ts'
 
 export type Status = ViewData['status']
 export type Standing = Exclude<SenderFound, { kind: 'unknown' }>
-export type Problem = 'unsure' | 'again' | 'busy' | 'stale'
+export type Problem = 'unsure' | 'again' | 'busy' | 'limited' | 'stale'
 
 /** What can be pressed with a box to be ticked first: a robot that presses every button must not destroy a letter. */
 export const deeds = ['hand-over', 'cancel'] as const
@@ -19,6 +19,7 @@ export function problemText(name: string | undefined, { status }: Messages): str
     case 'unsure':
     case 'again':
     case 'busy':
+    case 'limited':
     case 'stale':
       return status[name as Problem]
   }
@@ -63,14 +64,14 @@ export function choicesOf(
   { path, token }: { path: string; token: string },
 ): NonNullable<Status['choices']> {
   const over = view.handedOver
-    ? { title: status.handOverAgain, text: status.handOverAgainText }
-    : { title: status.handOver, text: status.handOverText }
+    ? { title: status.handOverAgain, text: status.handOverAgainText, link: status.handOverAgainChoose }
+    : { title: status.handOver, text: status.handOverText, link: status.handOverChoose }
   return [
     ...(view.notice
       ? [{ title: status.wait, text: status.waitText, form: { action: `${path}/wait`, token, button: status.waitButton } }]
       : []),
-    ...(view.mayHandOver ? [{ ...over, link: { href: `${path}/hand-over`, text: status.choose } }] : []),
-    { title: status.cancel, text: status.cancelText, link: { href: `${path}/cancel`, text: status.choose } },
+    ...(view.mayHandOver ? [{ ...over, link: { href: `${path}/hand-over`, text: over.link } }] : []),
+    { title: status.cancel, text: status.cancelText, link: { href: `${path}/cancel`, text: status.cancelChoose } },
   ]
 }
 

@@ -228,6 +228,22 @@ test('lost link or words: the sender has new ones, and the old ones no longer wo
     assert.equal(await openWith(world, secretIn(mail), wordsIn(mail)), 'open')
   }))
 
+test('a letter is handed over five times within an hour at the most, and again when the hour is over; others are not touched', () =>
+  withWorld(async (world) => {
+    const { cookie, secret } = await handedOver(world)
+    for (let times = 2; times <= 5; times++) assert.equal(await world.vault.sender.handOver(cookie), 'done')
+    const [newest] = (await world.carry()).slice(-1)
+    assert.equal(await world.vault.sender.handOver(cookie), 'limited')
+    const other = await waitingLetter(world, 'ida@lab.example')
+    assert.equal(await world.vault.sender.handOver(await press(world, other.secret)), 'done')
+    assert.equal((await world.carry()).length, 1, 'what was refused mails nothing')
+    assert.equal((await world.vault.find(secretIn(newest))).kind, 'letter', 'the newest link is good')
+    world.pass(hour - 1)
+    assert.equal(await world.vault.sender.handOver(await press(world, secret)), 'limited')
+    world.pass(1)
+    assert.equal(await world.vault.sender.handOver(await press(world, secret)), 'done')
+  }))
+
 test('while its notice is being attempted nothing is handed over; pressed twice at once, it is handed over once', () =>
   withWorld(async (world) => {
     const { id, secret } = await waitingLetter(world)
