@@ -104,6 +104,18 @@ describe('the views', () => {
   })
 })
 
+describe('the tests', () => {
+  test('say why, wherever they are skipped', () => {
+    // `skip: <a comparison>` or a negation is true, and true is no reason.
+    const mute = /\.skip\(\)|\bskip: (?:true\b|!|[^,{}?]*[!=]==[^,{}?]*[,}])/
+    const found = walk(join(packageRoot, 'test'), '.test.ts').filter((file) => mute.test(readFileSync(file, 'utf8')))
+    assert.deepEqual(
+      found.map(short).filter((file) => file !== join('test', 'architecture.test.ts')),
+      [],
+    )
+  })
+})
+
 /** Every cycle once, as the files on it; depth first over the import graph. */
 function cycles(): string[] {
   const found: string[] = []

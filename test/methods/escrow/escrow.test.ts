@@ -12,6 +12,7 @@ import { readLetter } from '../../../src/methods/escrow/letter.ts'
 import { decodeSecret, linkIdentity, lookupOf } from '../../../src/methods/escrow/secret.ts'
 import { encodeIdentity } from '../../../src/seal/age.ts'
 import { sql } from '../../../src/store/db.ts'
+import { peer } from '../../world/peers.ts'
 import { codeIn, day, letterFor, openWorld, pressContinue, sealedLetter, secretIn, type World } from './world.ts'
 
 const run = promisify(execFile)
@@ -115,31 +116,28 @@ test('a large letter leaves no blob file behind when it expires', () =>
     assert.equal(await blobs(), 0)
   }))
 
-test(
-  'header and payload together are a file that the age command opens with the recipient’s key alone',
-  { skip: !(await has('age')) },
-  () =>
-    withWorld(async (world) => {
-      const { secret, message } = await sealedLetter(world)
-      const bytes = decodeSecret(secret) ?? Buffer.alloc(0)
-      const found = await readLetter(world.parts, lookupOf(bytes))
-      assert.ok(found.kind === 'letter')
-      const { binding, header } = found.letter
-      const salt = world.parts.keyring.openSalt(header.saltWrap, saltBinding(binding)) ?? Buffer.alloc(0)
-      const [content] = await world.parts.db.read<{ inline_payload: Buffer }>(
-        sql`SELECT inline_payload FROM content WHERE message = ${message}`,
-      )
-      const folder = await mkdtemp(join(tmpdir(), 'letterlock-age-'))
-      try {
-        await writeFile(join(folder, 'key'), encodeIdentity(linkIdentity(bytes, salt)))
-        await writeFile(join(folder, 'letter.age'), Buffer.concat([header.header, content?.inline_payload ?? Buffer.alloc(0)]))
-        const { stdout } = await run('age', ['-d', '-i', join(folder, 'key'), join(folder, 'letter.age')])
-        assert.equal(stdout, letterFor('max.maier@lab.example'))
-        assert.equal(header.header.length, 168)
-      } finally {
-        await rm(folder, { recursive: true })
-      }
-    }),
+test('header and payload together are a file that the age command opens with the recipient’s key alone', peer('age'), () =>
+  withWorld(async (world) => {
+    const { secret, message } = await sealedLetter(world)
+    const bytes = decodeSecret(secret) ?? Buffer.alloc(0)
+    const found = await readLetter(world.parts, lookupOf(bytes))
+    assert.ok(found.kind === 'letter')
+    const { binding, header } = found.letter
+    const salt = world.parts.keyring.openSalt(header.saltWrap, saltBinding(binding)) ?? Buffer.alloc(0)
+    const [content] = await world.parts.db.read<{ inline_payload: Buffer }>(
+      sql`SELECT inline_payload FROM content WHERE message = ${message}`,
+    )
+    const folder = await mkdtemp(join(tmpdir(), 'letterlock-age-'))
+    try {
+      await writeFile(join(folder, 'key'), encodeIdentity(linkIdentity(bytes, salt)))
+      await writeFile(join(folder, 'letter.age'), Buffer.concat([header.header, content?.inline_payload ?? Buffer.alloc(0)]))
+      const { stdout } = await run('age', ['-d', '-i', join(folder, 'key'), join(folder, 'letter.age')])
+      assert.equal(stdout, letterFor('max.maier@lab.example'))
+      assert.equal(header.header.length, 168)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  }),
 )
 
 const clear = { method: 'tls', reason: 'starttls-not-supported', text: 'no TLS' }
@@ -297,13 +295,6 @@ test('options are checked: expires between an hour and a year, known proofs and 
   ])
     assert.equal(ok(bad).success, false, JSON.stringify(bad))
 })
-
-async function has(command: string): Promise<boolean> {
-  return run(command, ['--version']).then(
-    () => true,
-    () => false,
-  )
-}
 
 test('a message whose stored content was altered does not become a letter, and is told from one that cannot be read now', () =>
   withWorld(async (world) => {
