@@ -6,7 +6,8 @@ import { opener, openWhole, SealBroken } from '../seal/age.ts'
 import { sql } from '../store/db.ts'
 import type { SpoolParts } from './parts.ts'
 
-type ContentRow = { readonly inline_payload: Buffer | null; readonly blob: string | null }
+/** Where a content lies. */
+export type ContentRow = { readonly inline_payload: Buffer | null; readonly blob: string | null }
 
 /** A message in clear. */
 export type Clear = {
@@ -39,10 +40,13 @@ async function* opened(sealed: Readable, key: Buffer): AsyncGenerator<Buffer> {
 }
 
 /** The message in clear; undefined when its content is gone. Rejects with SealBroken when it was altered, as far as that shows at once. */
-export async function openContent({ db, blobs }: SpoolParts, messageId: string, fileKey: Buffer): Promise<Clear | undefined> {
-  const [row] = await db.read<ContentRow>(sql`SELECT inline_payload, blob FROM content WHERE message = ${messageId}`)
-  if (row === undefined) return undefined
-  const { inline_payload: inline, blob } = row
+export async function openContent(parts: SpoolParts, messageId: string, fileKey: Buffer): Promise<Clear | undefined> {
+  const [row] = await parts.db.read<ContentRow>(sql`SELECT inline_payload, blob FROM content WHERE message = ${messageId}`)
+  return row && openRow(parts, row, fileKey)
+}
+
+/** The same of a row that was read. Throws SealBroken. */
+export function openRow({ blobs }: Pick<SpoolParts, 'blobs'>, { inline_payload: inline, blob }: ContentRow, fileKey: Buffer): Clear {
   if (inline === null) return clearOfBlob(blobs, blob ?? '', fileKey)
   // A planted row may hold text.
   if (!Buffer.isBuffer(inline)) throw new SealBroken('the payload is no bytes')
