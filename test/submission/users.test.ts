@@ -119,16 +119,14 @@ test('hashing leaves the event loop free', async () => {
 test('an unknown user costs as much time as a wrong password', async () => {
   const users = newUsers()
   await users.add('greta', password, 'test')
-  const best = async (name: string) => {
-    const times: number[] = []
-    for (let i = 0; i < 8; i++) {
+  // By turns, for the machine may be busier now than a moment ago.
+  const best = { greta: Number.POSITIVE_INFINITY, nobody: Number.POSITIVE_INFINITY }
+  for (let i = 0; i < 16; i++) {
+    for (const name of ['greta', 'nobody'] as const) {
       const from = performance.now()
       await users.check(name, 'wrong password', '192.0.2.99')
-      times.push(performance.now() - from)
+      best[name] = Math.min(best[name], performance.now() - from)
     }
-    return Math.min(...times)
   }
-  await best('greta')
-  const [known, unknown] = [await best('greta'), await best('nobody')]
-  assert.ok(unknown > known / 2 && unknown < known * 2, `${known} ms known, ${unknown} ms unknown`)
+  assert.ok(best.nobody > best.greta / 2 && best.nobody < best.greta * 2, `${best.greta} ms known, ${best.nobody} ms unknown`)
 })
