@@ -15,9 +15,10 @@ export function openBlobs(folder: string): Blobs {
   makeFolder(join(folder, 'tmp'))
   sweep(join(folder, 'tmp'))
   const naming = namingIn()
+  const room: Room = { left: mostGathered }
   const shards = shardMaker(folder, naming)
   return {
-    write: () => writeBlob(folder, shards, naming),
+    write: () => writeBlob(folder, shards, naming, room),
     open: (name) => {
       if (!isName(name)) return failing(new Error(`${JSON.stringify(name)} names no blob`))
       // Not mounted, perhaps: a blob that is not found there is not a lost one.
@@ -81,7 +82,11 @@ function shardMaker(folder: string, naming: Naming): ShardMaker {
   }
 }
 
-function writeBlob(folder: string, shards: ShardMaker, naming: Naming): BlobWriter {
+/** Bytes that all blobs being written may hold in memory together. */
+const mostGathered = 32 * 1024 * 1024
+type Room = { left: number }
+
+function writeBlob(folder: string, shards: ShardMaker, naming: Naming, room: Room): BlobWriter {
   const name = newName()
   const path = join(folder, 'tmp', name)
   let finished = false
@@ -96,13 +101,27 @@ function writeBlob(folder: string, shards: ShardMaker, naming: Naming): BlobWrit
     last.catch(() => {})
     return last
   }
+  const gathered = gather(room)
+  const flush = () => {
+    const { pieces, done } = gathered.take()
+    return then((opened) => writeAll(opened, pieces)).finally(done)
+  }
   const close = async () => {
+    gathered.take().done()
     await file?.close().catch(() => {})
     file = undefined
   }
   return {
-    write: (...pieces) => then((opened) => writeAll(opened, pieces)),
+    write: async (...pieces) => {
+      gathered.add(pieces)
+      const before = last
+      // One batch is on its way to the disk while the next one is gathered.
+      const mayGoOn = file !== undefined && room.left > 0
+      if (gathered.isEnough() || file === undefined) flush().catch(() => {})
+      await (mayGoOn ? before : last)
+    },
     finish: async () => {
+      await flush()
       await then(async (opened) => {
         failpoint('blob.written')
         await opened.sync()
@@ -128,7 +147,38 @@ function writeBlob(folder: string, shards: ShardMaker, naming: Naming): BlobWrit
   }
 }
 
+/** Each write is a round through the thread pool as well. */
+const writeAtOnce = 256 * 1024
+
+/** Pieces kept until they are worth a write; at once when there is no room to keep them. */
+function gather(room: Room) {
+  let pieces: Buffer[] = []
+  let size = 0
+  return {
+    add: (more: readonly Buffer[]) => {
+      const length = more.reduce((sum, piece) => sum + piece.length, 0)
+      pieces.push(...more)
+      size += length
+      room.left -= length
+    },
+    isEnough: () => size >= writeAtOnce || room.left <= 0,
+    /** `done` is for when they need no room any more. */
+    take: () => {
+      const taken = { pieces, size }
+      pieces = []
+      size = 0
+      return {
+        pieces: taken.pieces,
+        done: () => {
+          room.left += taken.size
+        },
+      }
+    },
+  }
+}
+
 async function writeAll(file: FileHandle, pieces: readonly Buffer[]): Promise<void> {
+  if (pieces.length === 0) return
   const { bytesWritten } = await file.writev(pieces)
   let before = 0
   for (const piece of pieces) {

@@ -168,8 +168,11 @@ describe('blobs in files', () => {
   it('tells of a failed write at every later call', async () => {
     const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
     const writer = blobs.write()
+    const large = randomBytes(300_000)
     await writer.write(Buffer.from('x'))
+    await writer.write(large)
     const failing = mock.method(await handlePrototype(folder), 'writev', () => Promise.reject(full))
+    await writer.write(large)
     await assert.rejects(writer.write(Buffer.from('y')), { code: 'ENOSPC' })
     failing.mock.restore()
     await assert.rejects(writer.write(Buffer.from('z')), { code: 'ENOSPC' })
