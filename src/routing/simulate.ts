@@ -152,13 +152,27 @@ function compare(
   const asThen = under === policy ? asBefore : under && deciderOf(under)(facts, under)
   const planned = asThen && 'plan' in asThen ? asThen.plan.steps : []
   const side = seenSide(witnessOf(decision, planned, around, settings), settings)
+  const told = foretell(asBefore.plan.steps, side, settings)
   const pair = {
-    before: foretell(asBefore.plan.steps, side, settings),
-    next: foretell(asNext.plan.steps, side, settings),
+    before: told,
+    next: sameSteps(asBefore.plan, asNext.plan) ? told : foretell(asNext.plan.steps, side, settings),
     copies: { before: asBefore.plan.alsoTo, next: asNext.plan.alsoTo },
   }
   const missing = [pair.before.missing, pair.next.missing].filter((what) => what !== null)
   return missing.length > 0 ? { missing: [...new Set(missing)] } : pair
+}
+
+/** Plans are kept by their deciders: each pair is compared once. */
+const compared = new WeakMap<object, WeakMap<object, boolean>>()
+
+function sameSteps(one: { readonly steps: readonly Step[] }, other: { readonly steps: readonly Step[] }): boolean {
+  const pairs = compared.get(one) ?? new WeakMap<object, boolean>()
+  compared.set(one, pairs)
+  const known = pairs.get(other)
+  if (known !== undefined) return known
+  const same = JSON.stringify(one.steps) === JSON.stringify(other.steps)
+  pairs.set(other, same)
+  return same
 }
 
 /** `planned`: the steps of the plan that was walked; what was asked of them is not in the record. */

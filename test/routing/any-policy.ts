@@ -101,7 +101,7 @@ export const text = documented.map((document) => stringify(document, { aliasDupl
 
 export const facts: fc.Arbitrary<PlanFacts> = fc
   .record({
-    reversePath: fc.constantFrom('', ...addresses),
+    reversePath: fc.constantFrom('', 'srs0=ab=cd=lab.example=max@org.example', ...addresses),
     recipient: fc.constantFrom(...addresses),
     headerFrom: fc.constantFrom(...addresses),
     subjectTags: fc.subarray(['secure', 'portal']),

@@ -6,9 +6,10 @@ import { stringify } from 'yaml'
 import { methods } from '../../src/methods/index.ts'
 import { judge } from '../../src/routing/match.ts'
 import { parsePolicy } from '../../src/routing/parse.ts'
-import { plan } from '../../src/routing/plan.ts'
+import { plan, undecided } from '../../src/routing/plan.ts'
 import type { Policy } from '../../src/routing/policy.ts'
 import { printPolicy } from '../../src/routing/print.ts'
+import { relevantTo } from '../../src/routing/relevant.ts'
 import { facts, rule, text } from './any-policy.ts'
 import { policyOf } from './world.ts'
 
@@ -60,6 +61,21 @@ test('a rule added at the end changes no decision that a rule made before', () =
 
 const ruleAlone = (yaml: string) =>
   `version: 1\ngroups: { g: [lab.example, eva@uni.example], heads: [head@org.example, hr@org.example] }\ndetectors: { mine: { words: [Project X] } }\nrules:\n  - ${yaml.trimEnd().replaceAll('\n', '\n    ')}\n`
+
+test('what a simulation leaves out of stored facts changes no plan', () =>
+  fc.assert(
+    fc.property(text, text, facts, (source, other, given) => {
+      const [policy, under] = [policyOf(source), policyOf(other)]
+      const relevant = relevantTo(policy)(given, policy)
+      const { rule, steps, alsoTo } = plan(policy, relevant)
+      const whole = plan(policy, given)
+      assert.deepEqual({ rule, steps, alsoTo }, { rule: whole.rule, steps: whole.steps, alsoTo: whole.alsoTo })
+      assert.deepEqual(undecided(policy, relevant), undecided(policy, given))
+      // The generator's detectors are the same in every policy.
+      assert.deepEqual(relevantTo(policy)(given, under), relevant)
+    }),
+    { numRuns: 300 },
+  ))
 
 test('no text makes the parser throw', () =>
   fc.assert(
