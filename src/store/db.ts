@@ -8,6 +8,8 @@ export type Statement = {
   readonly expect?: number
   /** See `deletingSealed`. */
   readonly sealed?: true
+  /** See `plannedAnew`. */
+  readonly anew?: true
 }
 export type Value = string | number | bigint | Buffer | Uint8Array | null
 export type Row = Record<string, unknown>
@@ -30,6 +32,12 @@ export const expecting = (rows: number, statement: Statement): Statement => ({ .
  * as the files of larger contents are not.
  */
 export const deletingSealed = (statement: Statement): Statement => ({ ...statement, sealed: true })
+
+/**
+ * The same statement, which joins a table that grows quickly: a plan made while it was small (PostgreSQL keeps those of our statements) would
+ * read all of it.
+ */
+export const plannedAnew = (statement: Statement): Statement => ({ ...statement, anew: true })
 
 /** A write rolled back because a statement with `expect` touched another number of rows: somebody else was faster. */
 export class Unexpected extends Error {

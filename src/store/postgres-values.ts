@@ -27,15 +27,26 @@ const getTypeParser = ((oid: number, format?: 'text' | 'binary') =>
 
 /** Statements kept prepared on each connection: our own texts are some two hundred; generated ones beyond it are parsed each time. */
 const preparedLimit = 400
-const names = new Map<string, string>()
+/** By text, then by the kinds of its parameters: a long text is looked up faster than one that was just put together. */
+const names = new Map<string, Map<string, string>>()
+let named = 0
 
 /** The same text with the same kinds of parameters has the same name on every connection: it is parsed and planned once. */
-export function prepared({ text: source, values }: Statement): Prepared {
+export function prepared({ text: source, values, anew }: Statement): Prepared {
   const oids = values.map(typeOf)
-  const key = `${oids.join(',')} ${source}`
-  const name = names.get(key) ?? (names.size < preparedLimit ? `s${names.size + 1}` : undefined)
-  if (name !== undefined) names.set(key, name)
+  const name = anew ? undefined : nameOf(source, oids.join())
   return { text: source, values: values.map(bound), ...(name !== undefined && { name }), types: Object.assign(oids, { getTypeParser }) }
+}
+
+function nameOf(source: string, kinds: string): string | undefined {
+  const known = names.get(source)
+  const name = known?.get(kinds)
+  if (name !== undefined || named >= preparedLimit) return name
+  named += 1
+  const fresh = `s${named}`
+  if (known === undefined) names.set(source, new Map([[kinds, fresh]]))
+  else known.set(kinds, fresh)
+  return fresh
 }
 
 /** Named, so that 7 / $1 is a whole number and CAST($1 AS TEXT) spells it as SQLite does. */
