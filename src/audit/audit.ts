@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { newId } from '../mail/id.ts'
 import { failpoint } from '../ops/failpoint.ts'
-import { type Db, expecting, type Statement, sql, Unexpected } from '../store/db.ts'
+import { type Db, expecting, plannedAnew, type Statement, sql, Unexpected, type Value } from '../store/db.ts'
 
 export type AuditEntry = {
   /** `system`, `cli:user`, `portal`, an SMTP user … */
@@ -24,6 +24,8 @@ export function entry(now: number, { actor, action, object, detail }: AuditEntry
 
 type ChainedRow = { id: string; at: number; actor: string; action: string; object: string; detail: string; seq: number; hash: string }
 const chunk = 500
+/** Entries that one statement gives their numbers. */
+const atOnce = 50
 
 /**
  * Give every entry without a number the next one, and the hash over itself and its predecessor. Two sequencers cannot
@@ -34,15 +36,28 @@ export async function chainEntries(db: Db): Promise<number> {
   if (fresh.length === 0) return 0
   const [last] = await db.read<ChainedRow>(sql`SELECT * FROM audit WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1`)
   let { seq, hash } = last ?? { seq: 0, hash: '' }
-  const statements = fresh.map((row) => {
+  const linked = fresh.map((row): Linked => {
     seq += 1
     hash = link(hash, row)
-    return expecting(1, sql`UPDATE audit SET seq = ${seq}, hash = ${hash} WHERE id = ${row.id} AND seq IS NULL`)
+    return [row.id, seq, hash]
   })
+  const statements = Array.from({ length: Math.ceil(linked.length / atOnce) }, (_, i) =>
+    numbering(linked.slice(i * atOnce, (i + 1) * atOnce)),
+  )
   failpoint('audit.before-chaining')
   await db.write(...statements)
   failpoint('audit.chained')
   return fresh.length
+}
+
+type Linked = readonly [id: string, seq: number, hash: string]
+
+/** An entry that has a number already is not given another: then somebody else was faster, and nothing is written. */
+function numbering(linked: readonly Linked[]): Statement {
+  const rows = linked.map((_, i) => `($${3 * i + 1}, $${3 * i + 2}, $${3 * i + 3})`)
+  const text = `WITH linked (id, seq, hash) AS (VALUES ${rows.join(', ')})
+    UPDATE audit SET seq = linked.seq, hash = linked.hash FROM linked WHERE audit.id = linked.id AND audit.seq IS NULL`
+  return expecting(linked.length, plannedAnew({ text, values: linked.flatMap((one): Value[] => [...one]) }))
 }
 
 export type Sequencer = { readonly stop: () => Promise<void> }
