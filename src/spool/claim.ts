@@ -4,7 +4,7 @@ import type { MessageKind, Notify } from '../mail/envelope.ts'
 import { failpoint } from '../ops/failpoint.ts'
 import { SealBroken } from '../seal/payload.ts'
 import { sql } from '../store/db.ts'
-import { type Clear, openContent } from './content.ts'
+import { type Clear, type ContentRow, openRow } from './content.ts'
 import { type DueGroup, dueGroups, type Wanted } from './due.ts'
 import { isEnvelope } from './envelope-mac.ts'
 import { type Frozen, isFrozen, readFrozen } from './frozen.ts'
@@ -143,12 +143,17 @@ export async function nextDue({ db }: SpoolParts): Promise<number | undefined> {
 /** Unwrap the file key and open the payload, after the envelope's MAC and the payload's place were checked. */
 export async function openClaimed(parts: SpoolParts, messageId: string): Promise<Opened> {
   const { db, keyring } = parts
-  const [message] = await db.read<MessageRow>(sql`SELECT * FROM message WHERE id = ${messageId}`)
-  const [content] = await db.read<{ payload_sha256: string }>(sql`SELECT payload_sha256 FROM content WHERE message = ${messageId}`)
-  if (message === undefined || content === undefined) return { ...damaged('its content is missing'), vouched: false }
-  const recipients = await db.read<Pick<RecipientRow, 'id' | 'address' | 'bcc' | 'plan' | 'step'>>(
-    sql`SELECT id, address, bcc, plan, step FROM recipient WHERE message = ${messageId}`,
-  )
+  // Asked side by side: each question is a round trip to PostgreSQL.
+  const [[message], recipients] = await Promise.all([
+    db.read<
+      MessageRow & ContentRow & { payload_sha256: string }
+    >(sql`SELECT message.*, content.payload_sha256, content.inline_payload, content.blob
+      FROM message JOIN content ON content.message = message.id WHERE message.id = ${messageId}`),
+    db.read<Pick<RecipientRow, 'id' | 'address' | 'bcc' | 'plan' | 'step'>>(
+      sql`SELECT id, address, bcc, plan, step FROM recipient WHERE message = ${messageId}`,
+    ),
+  ])
+  if (message === undefined) return { ...damaged('its content is missing'), vouched: false }
   const envelope = {
     id: messageId,
     kind: message.kind,
@@ -156,7 +161,7 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
     messageId: message.message_id,
     reversePath: message.reverse_path,
     headerFrom: message.header_from,
-    payloadSha256: content.payload_sha256,
+    payloadSha256: message.payload_sha256,
     policyRevision: message.kind === 'mail' ? message.policy_revision : 0,
     acceptedAt: message.accepted_at,
     size: message.size,
@@ -171,9 +176,7 @@ export async function openClaimed(parts: SpoolParts, messageId: string): Promise
   const fileKey = keyring.unwrap(message.epoch, message.wrap)
   if (fileKey === undefined) return damaged(`its key cannot be opened: epoch key ${message.epoch} is missing or was changed`)
   try {
-    const clear = await openContent(parts, messageId, fileKey)
-    if (clear === undefined) return damaged('its content is missing')
-    return { kind: 'content', fileKey, payloadSha256: content.payload_sha256, ...clear }
+    return { kind: 'content', fileKey, payloadSha256: message.payload_sha256, ...openRow(parts, message, fileKey) }
   } catch (error) {
     if (error instanceof SealBroken) return damaged('its content was altered')
     throw error

@@ -7,6 +7,7 @@ import { newFileKey, payloadSize, sealer, sealWhole } from '../seal/age.ts'
 import type { Sealer } from '../seal/payload.ts'
 import type { BlobWriter } from '../store/blobs.ts'
 import { type Db, expecting, OutcomeUnknown, sql } from '../store/db.ts'
+import { sharing } from '../store/sharing.ts'
 import type { ClaimedMessage, Group } from './claim.ts'
 import { type Clear, clearOf, clearOfBlob } from './content.ts'
 import { berthsFor } from './handover.ts'
@@ -163,8 +164,19 @@ const untried = {
   ...{ delayNoticed: false, inDoubt: false, returning: false, unended: 0 },
 } as const
 
-/** The policy that a message accepted now is planned by; 0 before there is any. */
-async function revisionInForce(db: Db): Promise<number> {
+/**
+ * The policy that a message accepted now is planned by; 0 before there is any. Those who ask while another asks share the next answer: it is
+ * of a time after they asked.
+ */
+function revisionInForce(db: Db): Promise<number> {
+  const known = asking.get(db) ?? { ask: sharing(() => readRevision(db)) }
+  asking.set(db, known)
+  return known.ask()
+}
+
+const asking = new WeakMap<Db, { readonly ask: () => Promise<number> }>()
+
+async function readRevision(db: Db): Promise<number> {
   const [row] = await db.read<{ revision: number }>(sql`SELECT COALESCE(MAX(revision), 0) AS revision FROM policy_revision`)
   return row?.revision ?? 0
 }

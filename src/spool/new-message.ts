@@ -5,9 +5,8 @@ import { domainOf } from '../mail/address.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { newId } from '../mail/id.ts'
 import { newFileKey, sealWhole } from '../seal/age.ts'
-import { type Statement, sql } from '../store/db.ts'
+import { expecting, type Statement, sql } from '../store/db.ts'
 import { envelopeMac } from './envelope-mac.ts'
-import { unlessDestroyed } from './epochs.ts'
 import { sealFrozen } from './frozen.ts'
 import type { SpoolParts } from './parts.ts'
 import type { Acceptance, Original } from './spool.ts'
@@ -77,12 +76,16 @@ export function messageRows({ keyring, settings }: SpoolParts, mail: NewMessage)
   }
   const plan = (recipient: string) => mail.steps && sealFrozen(keyring, recipient, 0, { plan: ownPlan(mail.steps), earlier: [] })
   return [
-    unlessDestroyed(epoch),
-    sql`INSERT INTO message (id, kind, about, message_id, reverse_path, header_from, accepted_at, size, policy_revision, body, smtp_utf8,
+    // Not under a key that is about to go: nobody could open it again (epochs.ts).
+    expecting(
+      1,
+      sql`INSERT INTO message (id, kind, about, message_id, reverse_path, header_from, accepted_at, size, policy_revision, body, smtp_utf8,
         ret, envid, client, mac, epoch, wrap)
-      VALUES (${id}, ${mail.kind}, ${mail.about}, ${mail.messageId}, ${envelope.reversePath}, ${mail.headerFrom}, ${now}, ${mail.size},
+      SELECT ${id}, ${mail.kind}, ${mail.about}, ${mail.messageId}, ${envelope.reversePath}, ${mail.headerFrom}, ${now}, ${mail.size},
         ${mail.policyRevision}, ${envelope.body}, ${envelope.smtpUtf8 ? 1 : 0},
-        ${envelope.ret ?? null}, ${envelope.envid ?? null}, ${JSON.stringify(mail.client)}, ${envelopeMac(keyring, sealed)}, ${epoch}, ${wrap})`,
+        ${envelope.ret ?? null}, ${envelope.envid ?? null}, ${JSON.stringify(mail.client)}, ${envelopeMac(keyring, sealed)}, ${epoch}, ${wrap}
+      WHERE NOT EXISTS (SELECT 1 FROM epoch_destroyed WHERE epoch = ${epoch})`,
+    ),
     sql`INSERT INTO content (message, inline_payload, blob, payload_size, payload_sha256)
       VALUES (${id}, ${content.inline}, ${content.blob}, ${content.payloadSize}, ${content.sha256})`,
     ...recipients.map(
