@@ -1,5 +1,5 @@
 /** X25519 keys as 32 plain bytes (RFC 7748), on top of node:crypto, which wants them dressed. */
-import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject, randomBytes } from 'node:crypto'
 
 /** Who can be encrypted to (`publicKey`) and opens with `secret`; both 32 bytes. */
 export type Identity = { readonly secret: Buffer; readonly publicKey: Buffer }
@@ -7,9 +7,14 @@ export type Identity = { readonly secret: Buffer; readonly publicKey: Buffer }
 /** The identity that belongs to 32 secret bytes. Throws when they are not 32. */
 export const x25519Identity = (secret: Buffer): Identity => ({ secret, publicKey: publicHalf(shortLived(secret)) })
 
-/** A fresh key pair from the system's random numbers. */
+/**
+ * A fresh key pair from the system's random numbers, for one use. Not by generateKeyPair: what is left of its work locks the key when it is
+ * collected, and Node 20 stands still for ever when that happens while the key is written as JWK (test/seal/x25519.test.ts).
+ */
 export function newKeyPair(): { readonly privateKey: KeyObject; readonly publicKey: Buffer } {
-  const { privateKey } = generateKeyPairSync('x25519')
+  const secret = randomBytes(32)
+  const privateKey = shortLived(secret)
+  secret.fill(0)
   return { privateKey, publicKey: publicHalf(privateKey) }
 }
 
