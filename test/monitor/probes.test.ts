@@ -54,7 +54,7 @@ const parts = (overrides: Partial<Peers['settings']> = {}, random = () => 0.5) =
       }).ensureDefault()
     ).policy,
   random,
-  probing: { resolver: createResolver({ servers: peers.settings['dns.servers'], clock: systemClock, timeout: 300 }) },
+  probing: { resolver: createResolver({ servers: peers.settings['dns.servers'], clock: systemClock, timeout: 1500 }) },
 })
 
 let written = 0

@@ -28,7 +28,7 @@ const alias = (data: string): FakeName => ({ records: [{ type: 'CNAME', data }] 
 
 async function look(domain: string, overrides: Partial<Settings> = {}) {
   const settings = defaultSettings({ 'dns.servers': [dns.address], ...overrides })
-  const resolver = createResolver({ servers: [dns.address], clock: Date.now, timeout: 150, rounds: 1 })
+  const resolver = createResolver({ servers: [dns.address], clock: Date.now, timeout: 1000, rounds: 1 })
   return nextHop(domain, { settings, resolver })
 }
 const daneOf = async (domain: string, overrides: Partial<Settings> = {}) => {

@@ -19,7 +19,7 @@ before(async () => {
 after(() => dns.close())
 
 const resolver = (trustAd: TrustAd = 'auto', servers = [dns.address]) =>
-  createResolver({ servers, clock: () => now, timeout: 200, rounds: 1, trustAd })
+  createResolver({ servers, clock: () => now, timeout: 1000, rounds: 1, trustAd })
 const secure = async (name: string, of = resolver()) => {
   const look = await of.look(name, 'A')
   return look.kind === 'temporary' ? 'temporary' : look.secure

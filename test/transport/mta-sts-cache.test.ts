@@ -60,11 +60,11 @@ function restart(more: Partial<StsFetchParts> = {}) {
   const clock = () => now
   parts = {
     settings: { 'delivery.allowPrivateAddresses': true, 'delivery.ipv6': true },
-    resolver: createResolver({ servers: [dns.address], clock, timeout: 250 }),
+    resolver: createResolver({ servers: [dns.address], clock, timeout: 1500 }),
     clock,
     trust: () => loadTrust(join(folder, 'ca.pem'), []),
     port: site.port,
-    deadline: 800,
+    deadline: 1500,
     ...more,
   }
   cache = createStsCache({ ...parts, db, ratchet: 90 * day })

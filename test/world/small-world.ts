@@ -66,15 +66,15 @@ export async function openWorld(overrides: Partial<Settings> = {}, deadlines: Pa
     ...overrides,
   })
   const short = {
-    connect: 1000,
-    greeting: 700,
-    lastGreeting: 700,
-    ehlo: 700,
-    handshake: 700,
-    command: 700,
-    dataStart: 700,
-    block: 1500,
-    finalDot: 700,
+    connect: 2000,
+    greeting: 1500,
+    lastGreeting: 1500,
+    ehlo: 1500,
+    handshake: 1500,
+    command: 1500,
+    dataStart: 1500,
+    block: 2000,
+    finalDot: 1500,
     quit: 200,
   }
   const db = await openDatabase({ data: folder, database: `sqlite:${join(folder, 'letterlock.db')}` })
@@ -86,7 +86,7 @@ export async function openWorld(overrides: Partial<Settings> = {}, deadlines: Pa
     clock: systemClock,
     log: pino({ level: 'silent' }),
     deadlines: { ...short, ...deadlines },
-    resolver: createResolver({ servers: settings['dns.servers'], clock: systemClock, timeout: 250, rounds: 2 }),
+    resolver: createResolver({ servers: settings['dns.servers'], clock: systemClock, timeout: 1500, rounds: 2 }),
   })
   const policies = new Map<string, Policy>()
   site.answer((request, response) => {
