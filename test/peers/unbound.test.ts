@@ -1,8 +1,8 @@
 /** DANE against zones that are signed here and validated by a real unbound on loopback: nothing of the product plays DNS. */
 import assert from 'node:assert/strict'
 import { createHash, X509Certificate } from 'node:crypto'
-import { createSocket } from 'node:dgram'
 import { after, before, describe, test } from 'node:test'
+import { freePort } from '../../src/demo/ports.ts'
 import type { Outcome } from '../../src/mail/outcome.ts'
 import { createResolver, type Resolver } from '../../src/transport/dns.ts'
 import { type Leaf, type Partner, selfSigned } from '../world/index.ts'
@@ -18,14 +18,6 @@ const spki = ({ cert }: Pick<Leaf, 'cert'>) =>
     .update(new X509Certificate(cert).publicKey.export({ type: 'spki', format: 'der' }))
     .digest('hex')
 
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4')
-  await new Promise<void>((done) => socket.bind(0, '127.0.0.1', done))
-  const { port } = socket.address()
-  await new Promise<void>((done) => socket.close(done))
-  return port
-}
-
 describe('unbound', { skip }, () => {
   let world: SmallWorld
   let unbound: Unbound | undefined
@@ -34,7 +26,7 @@ describe('unbound', { skip }, () => {
   const partner = (domain: string) => partners.get(domain) ?? assert.fail(domain)
 
   before(async () => {
-    const port = await freePort()
+    const port = await freePort('127.0.0.1')
     world = await openWorld({ 'dns.servers': [`127.0.0.1:${port}`] })
     const lines: { [zone: string]: string[] } = {}
     /** A domain with one host, in `zone`; `records` are its TLSA records. */
