@@ -102,7 +102,7 @@ test('a message that trickles in past the deadline is not kept, however busy its
   inside(
     async (client, door) => {
       client.write('From: anna@lab.example\r\n\r\n')
-      const trickle = setInterval(() => client.write('x'), 20)
+      const trickle = setInterval(() => client.write('x'), 20).unref()
       assert.match(await client.reply(), /^451 4\.4\.2 /)
       clearInterval(trickle)
       await client.ended()
@@ -116,7 +116,7 @@ test('an enormous body is answered before its end, and not read to it', () =>
     async (client, door) => {
       client.write('From: anna@lab.example\r\n\r\n')
       const line = Buffer.from(`${'x'.repeat(998)}\r\n`.repeat(64))
-      const flood = setInterval(() => client.socket().writableLength < 1e6 && client.write(line), 1)
+      const flood = setInterval(() => client.socket().writableLength < 1e6 && client.write(line), 1).unref()
       assert.match(await client.reply(), /^552 5\.3\.4 .*100000 octets/)
       clearInterval(flood)
       await client.ended()

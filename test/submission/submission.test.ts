@@ -75,7 +75,7 @@ test('a client that sends an octet now and then is not a client that sends comma
     async (door) => {
       const client = await talk(door.port)
       await client.reply()
-      const trickle = setInterval(() => client.write('N'), 30)
+      const trickle = setInterval(() => client.write('N'), 30).unref()
       const from = performance.now()
       assert.match(await client.reply(), /^421 4\.4\.2 /)
       clearInterval(trickle)
