@@ -8,6 +8,8 @@ import { type Foretold, foretell } from './foretell.ts'
 import { overlaid } from './overrides.ts'
 import { plan, stepsOf } from './plan.ts'
 import type { Example, Invariant, Ladder, Policy, PolicyTest } from './policy.ts'
+import { quote } from './problem.ts'
+import { usualMail } from './read-tests.ts'
 import { allWorlds, sideOf, type WorldSettings } from './worlds.ts'
 
 /** One test and what came of it; `text` is one line: what was asked, and what would happen where that differs. */
@@ -33,8 +35,22 @@ function nameOf(test: PolicyTest): string {
     return test.except.length === 0 ? test.invariant : `${test.invariant} except ${test.except.map((name) => `"${name}"`).join(', ')}`
   const { from, to, given, expect, proof } = test
   const keys = [given.pgp ? 'PGP key' : '', given.smime ? 'certificate' : ''].filter((word) => word !== '')
-  const world = [`TLS ${given.tls}`, ...keys].join(', ')
+  const world = [...mailWords(test), `TLS ${given.tls}`, ...keys].join(', ')
   return `${from === '' ? '<>' : from} to ${to} (${world}): ${expect}${proof === undefined ? '' : `, proof ${proof}`}`
+}
+
+/** What is special about the mail of a test: two of them between the same people must be told apart. */
+function mailWords({ from, headerFrom, subject, is, headers, detect, authenticatedAs, client, size }: Example): string[] {
+  return [
+    ...(headerFrom === from || headerFrom === '' ? [] : [`header From ${headerFrom}`]),
+    ...(subject === '' ? [] : [quote(subject)]),
+    ...is,
+    ...Object.entries(headers).map(([name, values]) => `${name}: ${values.join(', ')}`),
+    ...detect.map((name) => `${name} found`),
+    ...(authenticatedAs === undefined ? [] : [`signed in as ${authenticatedAs}`]),
+    ...(client === usualMail.client ? [] : [`client ${client}`]),
+    ...(size === usualMail.size ? [] : [`${size} bytes`]),
+  ]
 }
 
 type Verdict = Pick<Proved, 'passed' | 'text'>

@@ -107,7 +107,7 @@ function readExample(item: Tree, context: Context): Example | undefined {
       (tree) => readWord(tree, 'detector', [...builtInNames, ...context.detectors], report) ?? [],
     ),
     authenticatedAs: readText(value('authenticated-as'), 'the name of a user', report),
-    client: readText(value('client'), 'an IP address', report) ?? '127.0.0.1',
+    client: readText(value('client'), 'an IP address', report) ?? usualMail.client,
     at: at && startOfDay(readDate(at, report)),
     given: readGiven(value('given'), report),
     expect,
@@ -156,14 +156,15 @@ function readHeaders(tree: Tree | undefined, report: Report): Example['headers']
   )
 }
 
-const usualSize = 20 * 1024
+/** What a test does not say of its mail: bytes of it, and where it comes from. */
+export const usualMail = { size: 20 * 1024, client: '127.0.0.1' } as const
 
 function readSize(tree: Tree | undefined, report: Report): number {
-  if (tree === undefined) return usualSize
+  if (tree === undefined) return usualMail.size
   const read = tree.kind === 'scalar' ? sizeKind.read(tree.value, '') : { problem: `must be ${sizeKind.name}` }
   if ('value' in read) return read.value
   report(tree.at, `size ${read.problem}`)
-  return usualSize
+  return usualMail.size
 }
 
 const usualWorld: Given = { tls: 'verified', pgp: false, smime: false }

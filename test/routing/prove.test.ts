@@ -141,3 +141,19 @@ tests: [{ invariant: never-plaintext }]
     assert.match(proved.text, /with the override in line 4 sends in clear/)
   })
 })
+
+test('a test is called by what is special about its mail, so that two between the same people are told apart', () => {
+  const mail = '{ from: ann@org.example, to: max@lab.example, expect: tls'
+  const named = prove(
+    policyOf(
+      `version: 1\ndefault: { deliver: [tls] }\ntests:\n  - ${mail} }\n  - ${mail}, subject: "[portal] x", is: signed, detect: iban, size: 1MiB }\n  - ${mail}, header-from: news@org.example, header: { Sensitivity: private }, authenticated-as: erp, client: 192.0.2.7 }\n`,
+    ),
+    defaultSettings({}),
+    0,
+  ).map(({ name }) => name)
+  assert.deepEqual(named, [
+    'ann@org.example to max@lab.example (TLS verified): tls',
+    'ann@org.example to max@lab.example ("[portal] x", signed, iban found, 1048576 bytes, TLS verified): tls',
+    'ann@org.example to max@lab.example (header From news@org.example, sensitivity: private, signed in as erp, client 192.0.2.7, TLS verified): tls',
+  ])
+})
