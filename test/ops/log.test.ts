@@ -26,6 +26,31 @@ test('fields that hold secrets are blacked out at every depth we use', () => {
   assert.match(line, /"msg":"a sentence"/)
 })
 
+test('secrets are blacked out in lists, in child loggers and their children, and what was given stays as it is', () => {
+  const given = { tokens: [{ token: 'canary' }, 'plain'], user: { pass: 'canary', name: 'ann' } }
+  const line = logged('info', (log) =>
+    log
+      .child({ password: 'canary', user: { cookie: 'canary' } })
+      .child({ link: 'canary' })
+      .info(given, 'a sentence'),
+  )
+  assert.ok(!line.includes('canary'), line)
+  assert.match(line, /"name":"ann"/)
+  assert.equal(line.match(/•••/g)?.length, 5)
+  assert.equal(given.user.pass, 'canary')
+})
+
+test('an error that stands deeper is described like one at the top, and what is thrown and no error is a text', () => {
+  const error = Object.assign(new Error('no route'), { request: 'canary', code: 'ENOENT' })
+  const line = logged('info', (log) => log.info({ tried: [{ because: error }], err: error }))
+  assert.ok(!line.includes('canary'))
+  assert.equal(line.match(/"errno":"ENOENT"/g)?.length, 2)
+  assert.match(
+    logged('info', (log) => log.error({ err: 'just words' })),
+    /"err":"just words"/,
+  )
+})
+
 test('a letter link is blacked out wherever it stands, errors and child loggers included', () => {
   const link = 'https://letters.example/m/k3v9x2m7q4t6w5z6n5r2p3s7d2f4h4j6'
   const text = logged('info', (log) => {
