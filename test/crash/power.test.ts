@@ -86,7 +86,7 @@ describe('when the power is cut', { skip: obstacle?.why ?? false }, () => {
     for (let number = 0; (number < aim.cuts || load.promised.length < aim.messages) && !ended(); number++) {
       const goal = (aim.messages / aim.cuts) * number
       load.upTo(goal + 2 * (aim.messages / aim.cuts)) // ahead of the cut, so that it falls into the midst of things
-      while (load.promised.length <= goal) await pause(2)
+      await promises(load, goal + 1, child)
       await pause(Math.random() * 100)
       cuts.push(await cutNow(disk, settings, load, arrived, cuts.at(-1)?.promised ?? 0))
       if (number % (long ? 20 : 4) === 1) cuts.push(await cutAndStart(disk, settings, load))
@@ -127,7 +127,7 @@ describe('when the power is cut', { skip: obstacle?.why ?? false }, () => {
     const match = folder.endsWith('wal') ? '.db-wal' : '/blobs/'
     faults.arm({ operation: 'fsync', nth: 1, error: 'EIO', manner: 'skip', match })
     const load = startLoad(settings['smtp.listen'][0]?.port ?? 0, mix, 60)
-    while (load.promised.length < 30) await pause(5)
+    await promises(load, 30, child)
     const { audited } = await cutNow(disk, settings, load, new Set(), 0)
     await load.stop()
     await end(child)
@@ -185,6 +185,12 @@ function chosen(promised: readonly Promised[], before: number): Set<Promised> {
 }
 
 const broken = (error: Error): Audited => ({ lost: [`the copy cannot be opened: ${error.message}`], states: {}, opened: 0 })
+
+/** So many messages are acknowledged, or the gateway has ended and never will. */
+async function promises(load: Load, wanted: number, child: Child): Promise<void> {
+  for (; load.promised.length < wanted; await pause(2))
+    if (child.ended() !== undefined) assert.fail(`the gateway ended: ${child.said().slice(-2000)}`)
+}
 
 async function end(child: Child): Promise<void> {
   child.kill('SIGKILL')
