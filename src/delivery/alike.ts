@@ -2,6 +2,7 @@
 
 /** The items by their key. */
 export function alike<Item>(items: readonly Item[], key: (item: Item) => string): Item[][] {
+  if (items.length === 1) return [[...items]]
   const groups = new Map<string, Item[]>()
   for (const item of items) {
     const group = groups.get(key(item))

@@ -14,7 +14,9 @@ export type Frozen = {
 
 /** The text kept with the recipient; it vouches for the step it stands at as well. */
 export function sealFrozen(keyring: Keyring, recipient: string, step: number, frozen: Frozen): string {
-  return JSON.stringify({ ...bare(frozen), mac: macOf(keyring, recipient, step, frozen).toString('base64') })
+  const text = JSON.stringify(bare(frozen))
+  // The same text with one field more: written once, it need not be written again for that.
+  return `${text.slice(0, -1)},"mac":"${macOf(keyring, recipient, step, text).toString('base64')}"}`
 }
 
 /** The plan and earlier results in a text of `sealFrozen`, without asking whether it was altered; undefined when it is no such text at all. */
@@ -24,7 +26,7 @@ export const readFrozen = (text: string): Frozen | undefined => readText(text)
 export function isFrozen(keyring: Keyring, recipient: string, step: number, text: string): boolean {
   const found = readText(text)
   if (typeof found?.mac !== 'string') return false
-  return macOf(keyring, recipient, step, found).equals(Buffer.from(found.mac, 'base64'))
+  return macOf(keyring, recipient, step, JSON.stringify(bare(found))).equals(Buffer.from(found.mac, 'base64'))
 }
 
 /** Rows can be written by others: one that is no JSON must not stop the rest of the queue. */
@@ -37,8 +39,8 @@ function readText(text: string): (Frozen & { readonly mac?: unknown }) | undefin
   }
 }
 
-const macOf = (keyring: Keyring, recipient: string, step: number, frozen: Frozen): Buffer =>
-  keyring.mac('plan', recipient, String(step), JSON.stringify(bare(frozen)))
+const macOf = (keyring: Keyring, recipient: string, step: number, text: string): Buffer =>
+  keyring.mac('plan', recipient, String(step), text)
 
 /** Its fields in one order, so that the text is the same whoever built it. */
 const bare = ({ plan, earlier, waits, toldHeld }: Frozen): Frozen => ({
