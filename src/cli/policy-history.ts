@@ -52,7 +52,9 @@ const diff = (a: string, b: string | undefined, options: Common) =>
     const to = b === undefined ? await store.current() : await revisionOf(store, b)
     const patch = policyDiff(from, to)
     if (options.json) return printJson({ from: from.revision, to: to.revision, diff: patch })
-    print(patch === '' ? `revisions ${from.revision} and ${to.revision} have the same text` : patch)
+    if (patch !== '') return print(patch)
+    if (from.revision === to.revision) return print(`revision ${from.revision} is the policy in force: there is nothing to compare it with`)
+    print(`revisions ${from.revision} and ${to.revision} have the same text`)
   })
 
 const rollback = (number: string, options: Common & { comment: string; dryRun?: boolean }) =>

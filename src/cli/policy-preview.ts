@@ -68,26 +68,36 @@ async function messageOf(file: string, largest: number): Promise<Buffer> {
 }
 
 function previewText(told: Preview): string {
-  const { to, from, text, policy, rule, rulesLookedAt, notKnown, steps, refused, proof, domain, alsoTo, observed, detectors } = told
+  const { policy, rule, rulesLookedAt, notKnown, steps, refused, proof, domain, alsoTo, observed, detectors } = told
   const at = rule.line > 0 ? ` line ${rule.line}` : ''
-  const posture = domain.posture === null ? 'not probed yet' : `${domain.posture}${domain.reason === null ? '' : ` (${domain.reason})`}`
   return [
-    `A message from ${plain(from || '<>')} to ${plain(to)} ${text}`,
+    headline(told),
     `  policy   ${policy.revision > 0 ? `revision ${policy.revision}` : `${policy.fingerprint}, not applied`}, rule "${plain(rule.name)}"${at}`,
-    `  looked   ${rulesLookedAt.map(({ name, because }) => `${plain(name)} (${plain(because)})`).join('; ')}`,
+    ...rulesLookedAt.map(({ name, because }, i) => `  ${i === 0 ? 'looked ' : '       '}  ${plain(name)} (${plain(because)})`),
     ...(notKnown.length === 0 ? [] : [`  assumed  ${notKnown.join(', ')}: not known here, so the rule that asks counts as matching`]),
     `  steps    ${steps.join(', ')}`,
     ...(observed === null ? [] : [`  observes: the rule would go by ${observed.join(', ')}`]),
     ...refused.map(({ method, reason, after }) => `  ${method.padEnd(8)} ${reason}${after}`),
     ...(proof === null ? [] : [`  proof    ${proof}`]),
     ...(alsoTo.length === 0 ? [] : [`  copies   ${alsoTo.map((address) => plain(address)).join(', ')}`]),
-    `  domain   ${plain(domain.name)}: ${posture}${domain.live ? ', seen just now' : ', as last probed'}`,
+    `  domain   ${plain(domain.name)}: ${standing(domain)}`,
     ...(detectors === null
       ? []
       : detectors === 'unreadable'
         ? ['  found    the message is too much to look into, which counts as found']
         : detectors.flatMap(foundLines)),
   ].join('\n')
+}
+
+function headline({ from, to, method, text }: Preview): string {
+  const message = `a message from ${plain(from || '<>')} to ${plain(to)}`
+  if (method !== 'unknown') return `A${message.slice(1)} ${text}`
+  return `What would become of ${message} ${text} (without --stored, the domain is looked at now)`
+}
+
+function standing({ posture, reason, live }: Preview['domain']): string {
+  if (posture === null) return 'not probed yet'
+  return `${posture}${reason === null ? '' : ` (${reason})`}, ${live ? 'seen just now' : 'as last probed'}`
 }
 
 function foundLines({ name, count, threshold, asked, samples }: Detected): string[] {

@@ -52,7 +52,7 @@ function simulationText(file: string, { since, against }: { since: string; again
   if (decisions === 0) return `no mail was decided on in the last ${since}: there is nothing to replay`
   const compared = against === 'now' ? 'the policy in force' : 'the policies that decided then'
   const blocks = [
-    `${file} over ${decisions} decisions of the last ${since}, compared with ${compared}: ${changed === 0 ? 'nothing changes' : `${changed} change`}`,
+    `${file} over ${decisions} decisions of the last ${since}, compared with ${compared}: ${headline(told)}`,
     ...(changed === 0
       ? []
       : [
@@ -85,6 +85,11 @@ function simulationText(file: string, { since, against }: { since: string; again
     ...(cannotTell.count === 0 ? [] : [untold(cannotTell)]),
   ]
   return blocks.join('\n\n')
+}
+
+function headline({ changed, otherTerms, copies }: Simulated): string {
+  if (changed > 0) return changed === 1 ? '1 changes' : `${changed} change`
+  return otherTerms.count === 0 && copies.length === 0 ? 'nothing changes' : 'no mail would go another way'
 }
 
 function terms({ count, terms }: Simulated['otherTerms']): string {

@@ -84,6 +84,7 @@ test('history, diff and rollback tell and undo what was applied', async () => {
   const { revision } = await json('apply', other)
   const { revisions } = await json('history')
   assert.deepEqual([revisions[0].revision, revisions[1].comment, revisions[0].ours], [revision, 'first of ours', true])
+  assert.match((await policy('diff', String(revision))).out, /revision \d+ is the policy in force/)
   assert.match((await policy('diff', String(revision - 1))).out, /^-.*\[tls, pgp, escrow\]\n\+.*\[tls, escrow\]$/m)
   assert.match((await json('diff', String(revision - 1), String(revision))).diff, /\[tls, escrow\]/)
   assert.equal((await json('rollback', String(revision - 1))).revision, revision + 1)
@@ -114,6 +115,10 @@ test('a preview tells what would happen now, by looking at the domain', async ()
   assert.deepEqual(
     [stored.method, stored.domain.live, stored.text],
     ['unknown', false, 'cannot be told: the TLS of a domain that was not probed'],
+  )
+  assert.match(
+    (await policy('preview', '--from', '<>', '--to', 'max@nowhere.example', '--stored')).out,
+    /^What would become of a message from <> to max@nowhere\.example cannot be told: .+\(without --stored, the domain is looked at now\)\n[\s\S]* {2}domain {3}nowhere\.example: not probed yet\n/,
   )
   const shown = await policy('preview', '--from', '<>', '--to', 'max@diy.example')
   assert.match(shown.out, /^A message from <> to max@diy\.example would become a letter because certificate-not-trusted\n/)
@@ -160,6 +165,11 @@ test('a simulation tells what changes for past mail, and who would newly be aske
   assert.match(shown.out, /^tls +escrow +2$/m)
   assert.match(shown.out, /Newly asked to read in the portal: 1 person\n {2}max@lab\.example/)
   assert.match((await policy('simulate', 'good.yaml')).out, /nothing changes/)
+  const copied = await file('copied.yaml', good.replace(/(default:\s*\n\s*)deliver/, '$1also-to: journal@org.example\n  deliver'))
+  assert.match(
+    (await policy('simulate', copied)).out,
+    /no mail would go another way\n\nCOPIES TO +BEFORE +THEN\njournal@org\.example +0 +\d/,
+  )
 })
 
 test('a check warns of a level that no partner of the rule has met in past mail', async () => {
