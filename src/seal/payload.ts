@@ -1,7 +1,7 @@
 /** The payload of an age file as a stream: a nonce, then chunks of 64 KiB, each encrypted and authenticated, the last one marked. */
 import { randomBytes } from 'node:crypto'
 import { Transform } from 'node:stream'
-import { singleUse } from '../ops/single-use.ts'
+import { giveBack, singleUse } from '../ops/single-use.ts'
 import { derive, openWith, sealWith } from './box.ts'
 
 /** The sealed bytes are not what was written: cut, changed, swapped, extended, or under another key. */
@@ -58,16 +58,23 @@ export function sealer(fileKey: Buffer): Sealer {
   }
 }
 
-/** The payload of a content that is in memory as a whole; joined in order. Never seal two contents under one file key. */
-export function sealWhole(fileKey: Buffer, clear: Buffer): Buffer[] {
+/** The payload of a content that is in memory as a whole. Never seal two contents under one file key. */
+export function sealWhole(fileKey: Buffer, clear: Buffer): Buffer {
   const nonce = randomBytes(nonceLength)
   const key = derive(fileKey, nonce, 'payload')
   const counter = chunkCounter()
-  const out: Buffer[] = [nonce]
+  const out = Buffer.allocUnsafeSlow(payloadSize(clear.length))
+  let to = nonce.copy(out)
   let at = 0
-  for (; clear.length - at > chunkLength; at += chunkLength)
-    out.push(...sealWith(key, counter.next(false), clear.subarray(at, at + chunkLength)))
-  out.push(...sealWith(key, counter.next(true), clear.subarray(at)))
+  const seal = (last: boolean, end: number) => {
+    for (const piece of sealWith(key, counter.next(last), clear.subarray(at, end)).map(singleUse)) {
+      to += piece.copy(out, to)
+      giveBack(piece)
+    }
+    at = end
+  }
+  while (clear.length - at > chunkLength) seal(false, at + chunkLength)
+  seal(true, clear.length)
   key.fill(0)
   return out
 }

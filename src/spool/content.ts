@@ -1,6 +1,7 @@
 /** Opens sealed content, wherever it lies. */
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
+import { markPlainLines } from '../mail/plain-lines.ts'
 import { giveBack, singleUse } from '../ops/single-use.ts'
 import { opener, openWhole, SealBroken } from '../seal/age.ts'
 import { sql } from '../store/db.ts'
@@ -23,21 +24,23 @@ export type Clear = {
 /** A content that is in memory. */
 export const clearOf = (whole: Buffer): Clear => ({ open: () => Readable.from([whole]), whole })
 
-/** A content in a blob file. */
-export function clearOfBlob(blobs: SpoolParts['blobs'], blob: string, fileKey: Buffer): Clear {
+/** A content in a blob file; `plainLines` as in Acceptance. */
+export function clearOfBlob(blobs: SpoolParts['blobs'], blob: string, fileKey: Buffer, plainLines = false): Clear {
   const key = Buffer.from(fileKey)
-  return { open: () => Readable.from(opened(blobs.open(blob), key), { objectMode: false }) }
+  // Piece by piece, one ahead: joined by the stream, they would be copied once more.
+  return { open: () => Readable.from(opened(blobs.open(blob), key, plainLines), { highWaterMark: 1 }) }
 }
 
 /** The clear text of a sealed stream that nobody else reads. */
-async function* opened(sealed: Readable, key: Buffer): AsyncGenerator<Buffer> {
+async function* opened(sealed: Readable, key: Buffer, plainLines: boolean): AsyncGenerator<Buffer> {
   const opening = opener(key)
+  const given = (clear: Buffer) => singleUse(plainLines ? markPlainLines(clear) : clear)
   for await (const piece of sealed as AsyncIterable<Buffer>) {
     const clear = [...opening.push(piece)]
     giveBack(singleUse(piece))
-    if (clear.length > 0) yield joined(clear)
+    if (clear.length > 0) yield given(joined(clear))
   }
-  for (const clear of opening.end()) yield singleUse(clear)
+  for (const clear of opening.end()) yield given(clear)
 }
 
 /** A copy costs less than each chunk's own way to the network. */
@@ -49,7 +52,7 @@ function joined(chunks: readonly Buffer[]): Buffer {
     at += chunk.copy(whole, at)
     giveBack(singleUse(chunk))
   }
-  return singleUse(whole)
+  return whole
 }
 
 /** The message in clear; undefined when its content is gone. Rejects with SealBroken when it was altered, as far as that shows at once. */

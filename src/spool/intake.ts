@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto'
 import { domainOf } from '../mail/address.ts'
 import { newId } from '../mail/id.ts'
+import { markPlainLines } from '../mail/plain-lines.ts'
 import { failpoint } from '../ops/failpoint.ts'
+import { giveBack, singleUse } from '../ops/single-use.ts'
 import { newFileKey, payloadSize, sealer, sealWhole } from '../seal/age.ts'
 import type { Sealer } from '../seal/payload.ts'
 import type { BlobWriter } from '../store/blobs.ts'
@@ -33,7 +35,7 @@ export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory, 
       await payload.write(chunk)
     },
     commit: async (acceptance) => {
-      const { content, clear } = await payload.end()
+      const { content, clear } = await payload.end(acceptance.plainLines)
       const policyRevision = own ? 0 : await revisionInForce(db)
       const berths: ReturnType<typeof berthsFor> = own ? new Map() : berthsFor(courier.berth, id, acceptance)
       const mail: NewMessage = {
@@ -50,6 +52,8 @@ export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory, 
         throw error
       }
       failpoint('accept.committed')
+      // The row has it now.
+      if (content.inline !== null) giveBack(singleUse(content.inline))
       for (const [domain, berth] of berths) berth.begin(freshGroup(mail, domain, clear))
       fileKey.fill(0)
       if (acceptance.envelope.recipients.some(({ address }) => !berths.has(domainOf(address)))) courier.wake()
@@ -64,7 +68,7 @@ export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory, 
 /** How a message in the making is kept: `end` says where its payload is, and how delivery reads it. */
 type Payload = {
   readonly write: (chunk: Buffer) => Promise<void>
-  readonly end: () => Promise<{ readonly content: NewMessage['content']; readonly clear: Clear }>
+  readonly end: (plainLines?: boolean) => Promise<{ readonly content: NewMessage['content']; readonly clear: Clear }>
   readonly abort: () => Promise<void>
 }
 
@@ -99,18 +103,21 @@ function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer, memory:
       await store([...large.seal.push(gathered.all()), ...large.seal.push(chunk)])
       forget()
     },
-    end: async () => {
+    end: async (plainLines = false) => {
       if (large === undefined) {
         const whole = gathered.all()
         forget()
-        const inline = Buffer.concat(sealWhole(fileKey, whole))
+        const inline = sealWhole(fileKey, whole)
         const sha256 = hash.update(inline).digest('hex')
-        return { content: { inline, blob: null, payloadSize: inline.length, sha256 }, clear: clearOf(whole) }
+        return {
+          content: { inline, blob: null, payloadSize: inline.length, sha256 },
+          clear: clearOf(plainLines ? markPlainLines(whole) : whole),
+        }
       }
       await store(large.seal.end())
       const { name: blob } = await large.writer.finish()
       const content = { inline: null, blob, payloadSize: written, sha256: hash.digest('hex') }
-      return { content, clear: clearOfBlob(blobs, blob, fileKey) }
+      return { content, clear: clearOfBlob(blobs, blob, fileKey, plainLines) }
     },
     abort: async () => {
       forget()
@@ -129,6 +136,7 @@ function createSpace() {
         // Doubling keeps a message that comes octet by octet from costing the square of its size.
         const larger = Buffer.allocUnsafeSlow(Math.max(8192, space.length * 2, used + piece.length))
         space.copy(larger, 0, 0, used)
+        giveBack(singleUse(space))
         space = larger
       }
       used += piece.copy(space, used)

@@ -15,7 +15,7 @@ import type { Acceptance, Original } from './spool.ts'
 export function draftOriginal(parts: SpoolParts, mail: Original): { id: string; statements: Statement[] } {
   const id = newId()
   const fileKey = newFileKey()
-  const payload = Buffer.concat(sealWhole(fileKey, mail.content))
+  const payload = sealWhole(fileKey, mail.content)
   const content = { inline: payload, blob: null, payloadSize: payload.length, sha256: createHash('sha256').update(payload).digest('hex') }
   const client = { address: 'internal', name: parts.settings.hostname, authenticatedAs: null, tls: null }
   const statements = messageRows(parts, {

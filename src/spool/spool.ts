@@ -27,6 +27,8 @@ export type Acceptance = {
   /** Canonical address of the header From, '' when there is none. */
   readonly headerFrom: string
   readonly client: Client
+  /** The content was seen to have only CRLF for line ends and no line that begins with a dot: it may leave as it is. */
+  readonly plainLines?: boolean
 }
 
 /** A message being received: sealed while it streams in; nothing of it exists until `commit` resolved. */

@@ -7,7 +7,7 @@ import { failpoint } from '../ops/failpoint.ts'
 import type { Settings } from '../ops/settings.ts'
 import type { Acceptance, Intake, Spool } from '../spool/spool.ts'
 import { type Accepted, judgeHeader, type Trace } from './content-header.ts'
-import { createUnstuffer, type Fault } from './dots.ts'
+import { createUnstuffer, type Fault, type Unstuffer } from './dots.ts'
 import { createHeaderBlock } from './header-block.ts'
 import type { MailArgument, RcptArgument } from './path.ts'
 import { farewell, type Reply, reply } from './reply.ts'
@@ -105,7 +105,7 @@ export function createReception(parts: AcceptParts, transaction: Transaction, se
     if (gone || intake === undefined || accepted === undefined) return lateRefusal
     committing = true
     failpoint('data.ended')
-    const acceptance = acceptanceOf(transaction, sender, accepted, unstuffer.eightBit())
+    const acceptance = acceptanceOf(transaction, sender, accepted, unstuffer)
     try {
       await intake.commit(acceptance)
     } catch (error) {
@@ -205,7 +205,7 @@ const traceOf = ({ settings, clock }: AcceptParts, { mail }: Transaction, { clie
   now: clock(),
 })
 
-function acceptanceOf(transaction: Transaction, { client }: Sender, header: Accepted, eightBit: boolean): Acceptance {
+function acceptanceOf(transaction: Transaction, { client }: Sender, header: Accepted, content: Unstuffer): Acceptance {
   const { mail } = transaction
   const recipients: EnvelopeRecipient[] = [...transaction.recipients.values()].map((recipient) => ({
     ...recipient,
@@ -219,11 +219,12 @@ function acceptanceOf(transaction: Transaction, { client }: Sender, header: Acce
       ...(mail.ret === undefined ? {} : { ret: mail.ret }),
       ...(mail.envid === undefined ? {} : { envid: mail.envid }),
       // What the content needs, not what the client declared: many declare 8BITMIME and SMTPUTF8 always, which would shut out old hosts.
-      body: eightBit ? '8bit' : '7bit',
+      body: content.eightBit() ? '8bit' : '7bit',
       smtpUtf8: mail.smtpUtf8 && (header.eightBit || addresses.some((address) => /[^\x00-\x7f]/.test(address))),
     },
     messageId: header.messageId,
     headerFrom: header.headerFrom,
     client,
+    plainLines: content.fault() === undefined && !content.stuffed(),
   }
 }

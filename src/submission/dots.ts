@@ -18,6 +18,8 @@ export type Unstuffer = {
   readonly feed: (chunk: Buffer) => Unstuffed
   /** The first fault seen, if any. After one the content is not to be used, but the end is still found as strictly. */
   readonly fault: () => Fault | undefined
+  /** Whether any dot was taken off: then there are lines that begin with one. */
+  readonly stuffed: () => boolean
   /** Whether any octet above 127 was seen. */
   readonly eightBit: () => boolean
 }
@@ -43,6 +45,7 @@ export function createUnstuffer(lineLimit: number): Unstuffer {
   let state = start
   let length = 0
   let fault: Fault | undefined
+  let stuffed = false
   let eightBit = false
   const blame = (found: Fault) => {
     fault ??= found
@@ -89,6 +92,7 @@ export function createUnstuffer(lineLimit: number): Unstuffer {
         const next = byte <= cr ? at + 1 : nextControl(at + 1)
         if (byte === 0) blame('nul')
         else if (byte === lf) blame('bare-lf')
+        if (state === afterDot) stuffed = true
         length += next - at
         if (length > lineLimit) blame('long-line')
         state = inside
@@ -97,7 +101,7 @@ export function createUnstuffer(lineLimit: number): Unstuffer {
     }
     return { clear: clear(chunk.length), end: false, rest: nothing }
   }
-  return { feed, fault: () => fault, eightBit: () => eightBit }
+  return { feed, fault: () => fault, stuffed: () => stuffed, eightBit: () => eightBit }
 }
 
 /** What stays of a chunk when single octets are dropped from it, from the left to the right: itself, as long as that is possible. */

@@ -1,5 +1,6 @@
 /** Content on its way into DATA: dots doubled at line starts, CRLF line ends or nothing (RFC 5321 §4.5.2, §2.3.8). */
 import { controlFinder } from '../mail/controls.ts'
+import { hasPlainLines } from '../mail/plain-lines.ts'
 
 /** A bare CR or LF was about to leave: what looks like one line here may be two there (SMTP smuggling). */
 export class BareLineEnd extends Error {
@@ -57,6 +58,7 @@ function inspect(chunk: Buffer, before: number): number | undefined {
   if ((chunk[0] === LF) !== (before === CR)) return undefined
   let dots = 0
   if (before === LF ? chunk[0] === DOT : before === CR && chunk[1] === DOT) dots++
+  if (dots === 0 && hasPlainLines(chunk)) return 0
   const nextControl = controlFinder(chunk)
   for (let at = nextControl(before === CR ? 1 : 0); at < chunk.length; at = nextControl(at + 1)) {
     const octet = chunk[at]

@@ -42,6 +42,7 @@ test('what a sender stuffed comes out as it was, however the stream is cut, and 
       assert.equal(fed.content.toString('latin1'), clear)
       assert.equal(fed.rest.toString('latin1'), 'QUIT\r\n')
       assert.equal(fed.fault(), undefined)
+      assert.equal(fed.stuffed(), /(?:^|\n)\./.test(clear))
       assert.equal(fed.eightBit(), clear.includes('\xe9'))
     }),
   )
