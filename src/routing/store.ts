@@ -247,7 +247,10 @@ export async function readPolicyFile(
   const refused = (text: string) => ({ kind: 'errors', problems: [{ line: 0, column: 0, text }] }) as const
   try {
     const { size } = await stat(path)
-    if (size > largestPolicy) return refused(`${path} has ${size} bytes; a policy has at most ${largestPolicy} (1 MiB)`)
+    if (size > largestPolicy)
+      return refused(
+        `${path} has ${size} bytes; a policy has at most ${largestPolicy} (1 MiB): a group can name *.domain for all its subdomains`,
+      )
     return { kind: 'text', text: new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)) }
   } catch (error) {
     if (error instanceof TypeError) return refused(`${path} is not UTF-8 text`)
