@@ -75,7 +75,21 @@ export async function startApiWorld() {
     })
 
   return {
-    ...{ db, policies, examine: examiner.examine, read: examiner.read, detect, tokens, tokenOf, ask, raw, settings, signer, clock, port: server.port },
+    ...{
+      db,
+      policies,
+      examine: examiner.examine,
+      read: examiner.read,
+      detect,
+      tokens,
+      tokenOf,
+      ask,
+      raw,
+      settings,
+      signer,
+      clock,
+      port: server.port,
+    },
     later: (milliseconds: number) => {
       now += milliseconds
     },
