@@ -67,6 +67,6 @@ describe('the audit chain in PostgreSQL', { skip: withoutPostgres }, () => {
   before(async () => {
     server = await startPostgres()
   })
-  after(() => server.stop())
+  after(() => server.stop('immediate'))
   chainOn(async () => openDatabase(defaultSettings({ data: folder, database: await server.makeDatabase() })))
 })

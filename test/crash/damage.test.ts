@@ -125,8 +125,9 @@ test('two blobs that were exchanged: neither is sent to the other one’s recipi
 
 for (const [what, text] of [
   [
-    'with one bit turned',
-    "UPDATE content SET inline_payload = substr(inline_payload, 1, 900) || x'ff' || substr(inline_payload, 902) WHERE message = ?",
+    'with one octet changed',
+    `UPDATE content SET inline_payload = substr(inline_payload, 1, 900)
+      || CASE WHEN substr(inline_payload, 901, 1) = x'ff' THEN x'00' ELSE x'ff' END || substr(inline_payload, 902) WHERE message = ?`,
   ],
   ['cut short', 'UPDATE content SET inline_payload = substr(inline_payload, 1, 900) WHERE message = ?'],
   ['that is gone', 'DELETE FROM content WHERE message = ?'],
