@@ -77,7 +77,7 @@ export async function startGateway(
 async function compose(settings: Settings, log: Logger, clock: Clock, { add: atEnd, close: closeAll }: Closers): Promise<Gateway> {
   atEnd('serving lock', await lockData(settings))
 
-  const db = await openDatabase(settings)
+  const db = await openDatabase(settings, { serving: true })
   atEnd('database', () => db.close())
   const lease = (name: string) => {
     const held = openLease(db, name, { clock, length: leaseLength })

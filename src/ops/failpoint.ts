@@ -82,6 +82,9 @@ export function armFailpoint(spec: string | undefined): string | undefined {
   return `${known}:${count}`
 }
 
+/** What is armed, as `armFailpoint` takes it, for another thread of this process; undefined when nothing is. */
+export const armedFailpoint = (): string | undefined => armed && `${armed.name}:${armed.left}`
+
 function unknown(spec: string, name: string): string {
   if (name === '') return `${JSON.stringify(spec)} is not of the form name:n, such as accept.committed:1`
   const close = nearest(name, failpoints)

@@ -162,7 +162,8 @@ function createTurns(most: number, mostWaiting: number) {
   }
 }
 
-function newThread(script: URL, memory: number): Worker {
+/** Start a thread that runs `script` (see createThreads), with `memory` MB of heap. What ends it is told to its listeners, and ends nothing else. */
+export function newThread(script: URL, memory: number): Worker {
   const given = { resourceLimits: { maxOldGenerationSizeMb: memory, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 }, env: {} }
   const thread = import.meta.url.endsWith('.ts')
     ? new Worker(fromSource(script), { ...given, eval: true })

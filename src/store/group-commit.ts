@@ -11,12 +11,14 @@ export type Ran = { readonly rows: Row[]; readonly touched: number }
 export type Commits = {
   /** See Db.write. */
   readonly write: (statements: readonly Statement[]) => Promise<Row[][]>
+  /** The same, answered by calling one of the two. Everybody of a group is answered in one go. */
+  readonly ask: (job: Job) => void
   /** Resolves when nothing that was asked for before is still waiting. */
   readonly idle: () => Promise<void>
 }
 
 /** What one caller asked for, and how to answer. */
-type Job = {
+export type Job = {
   readonly statements: readonly Statement[]
   readonly done: (rows: Row[][]) => void
   readonly fail: (error: unknown) => void
@@ -43,12 +45,12 @@ export function groupCommit(database: Database.Database, run: (statement: Statem
       for (const job of take()) job.fail(error)
     }
   }
-  const write = (statements: readonly Statement[]) =>
-    new Promise<Row[][]>((done, fail) => {
-      if (waiting.push({ statements, done, fail }) > 1) return
-      last = new Promise<void>((settled) => setImmediate(() => flush().then(settled)))
-    })
-  return { write, idle: () => last }
+  const ask = (job: Job) => {
+    if (waiting.push(job) > 1) return
+    last = new Promise<void>((settled) => setImmediate(() => flush().then(settled)))
+  }
+  const write = (statements: readonly Statement[]) => new Promise<Row[][]>((done, fail) => ask({ statements, done, fail }))
+  return { write, ask, idle: () => last }
 }
 
 /** Run every job in its savepoint, commit once, then answer all. Throws nothing: what goes wrong is told to the jobs. */

@@ -13,14 +13,17 @@ import { troubleWith } from './trouble.ts'
 
 type Wanted = Pick<Settings, 'database' | 'data'> & Partial<Pick<Settings, 'limits.databaseConnections' | 'limits.databasePatience'>>
 
-/** The database; its folder is made when missing. Throws CommandError 69 (78: a bad address) with a sentence when it cannot be opened. */
-export const openDatabase = (settings: Wanted): Promise<Db> =>
-  settings.database.startsWith('sqlite:') ? openFile(pathOf(settings.database), settings.data) : openServer(settings)
+/**
+ * The database; its folder is made when missing. `serving`: for a program that stays and has much to write. Throws CommandError 69 (78: a bad
+ * address) with a sentence when it cannot be opened.
+ */
+export const openDatabase = (settings: Wanted, { serving = false }: { readonly serving?: boolean } = {}): Promise<Db> =>
+  settings.database.startsWith('sqlite:') ? openFile(pathOf(settings.database), settings.data, serving) : openServer(settings)
 
-async function openFile(path: string, folder: string): Promise<Db> {
+async function openFile(path: string, folder: string, serving: boolean): Promise<Db> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    return await migrated(openSqlite(path))
+    return await migrated(openSqlite(path, { thread: serving }))
   } catch (error) {
     if (error instanceof CommandError) throw error
     throw new CommandError('unavailable', troubleWith(`the database ${path}`, error))

@@ -78,7 +78,12 @@ async function heldBeside(damaged: readonly string[], damage: () => Promise<void
     const { state, last_reply } = await until(id, (row) => row.state !== 'waiting')
     assert.equal(state, 'held', last_reply)
     assert.match(last_reply, /^held: /)
-    assert.match(logged, new RegExp(`"level":50[^\\n]*"message":"${id}"[^\\n]*a message is held`))
+    const told = new RegExp(`"level":50[^\\n]*"message":"${id}"[^\\n]*a message is held`)
+    await eventually(
+      'the log to tell of it',
+      () => (told.test(logged) ? true : undefined),
+      () => logged.slice(-2000),
+    )
     const audit = database.prepare("SELECT detail FROM audit WHERE action = 'recipient.held' AND object LIKE ?").all(`${id}-%`)
     assert.equal(audit.length, 1)
   }

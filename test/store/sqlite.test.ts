@@ -1,7 +1,7 @@
 /** SQLite: the contract of every engine, and what is its own: durability, group commit, locks, deleted bytes. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -11,6 +11,7 @@ import Database from 'better-sqlite3'
 import { type Db, deletingSealed, sql } from '../../src/store/db.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 import { dbContract } from './db-contract.ts'
+import { commitsInLog, filesHold } from './sqlite-files.ts'
 
 dbContract('SQLite', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'letterlock-sqlite-'))
@@ -173,22 +174,6 @@ describe('SQLite', () => {
     assert.throws(() => openSqlite(join(folder, 'other.txt')), { code: 'SQLITE_NOTADB' })
   })
 })
-
-/** Commits in a write-ahead log: frames whose "size of the database after this commit" is not 0 (SQLite file format §4.1). */
-function commitsInLog(path: string): number {
-  const log = readFileSync(path)
-  const pageSize = log.readUInt32BE(8)
-  let commits = 0
-  for (let at = 32; at + 24 <= log.length; at += 24 + pageSize) {
-    const ofThisLog = log.subarray(at + 8, at + 16).equals(log.subarray(16, 24)) // salts
-    if (ofThisLog && log.readUInt32BE(at + 4) !== 0) commits++
-  }
-  return commits
-}
-
-/** Which file of the database holds these bytes. */
-const filesHold = (path: string, text: string): string | undefined =>
-  [path, `${path}-wal`, `${path}-shm`, `${path}-journal`].find((file) => existsSync(file) && readFileSync(file).includes(text))
 
 /** Another process writes as fast as it can and prints each id once its write resolved; it is killed after `enough` of them. */
 async function writeUntilKilled(path: string, enough: number): Promise<number[]> {
