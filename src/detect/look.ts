@@ -37,15 +37,15 @@ function lookFor(texts: readonly Text[], detector: Looked): Found {
   const { find, same, mask, distinct } = finderOf(detector)
   const counts = new Map<string, number>()
   const samples: Sample[] = []
-  let finds = 0
-  // One number said a thousand times does not hide the next one.
-  const enough = (here: number) => (distinct ? counts.size + here : finds++) >= mostFinds
   for (const { place, text } of texts) {
     const here = new Map<string, number>()
+    let finds = 0
+    // One number said a thousand times does not hide the next one, nor does one text what stands in another: many say the same again.
+    const enough = () => counts.size >= mostFinds || (distinct ? here.size : finds++) >= mostFinds
     // The same text again is the same find: worked out once.
     const known = new Map<string, string>()
     for (const { from, to } of find(text)) {
-      if (enough(here.size)) break
+      if (enough()) break
       const found = text.slice(from, to)
       const value = known.get(found) ?? same(found)
       if (!counts.has(value) && !here.has(value) && samples.length < mostSamples)

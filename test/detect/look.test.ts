@@ -78,7 +78,15 @@ describe('payment-card', () => {
     ))
   test('a number said two thousand times does not hide the next one', () =>
     assert.equal(countOf('payment-card', `${`${cards[0]}\n`.repeat(2000)}${cards[1]}`), 2))
+  test('what is said again in the next text does not use up what is counted in it', () => {
+    const numbers = Array.from({ length: 900 }, (_, i) => cardOf(String(400_000_000_000_000 + i)))
+    assert.equal(countOf('payment-card', numbers.slice(0, 500).join('\n'), numbers.join('\n')), 900)
+  })
 })
+
+/** Fifteen digits and the check digit that makes a card of them. */
+const cardOf = (start: string): string =>
+  [...'0123456789'].map((digit) => `${start}${digit}`).find((number) => isPlainlyCard(number)) ?? assert.fail(start)
 
 /** Written to be read, not to be fast: Luhn, and the issuers of the starts that the test above makes. */
 function isPlainlyCard(number: string): boolean {
@@ -184,6 +192,10 @@ describe('words and patterns of a policy', () => {
     assert.equal(own(['4711'], [], '4711 and 47111')?.count, 1)
   })
   test('that stand in the text and in its HTML count once', () => assert.equal(own(['Project X'], [], 'Project X', 'Project X')?.count, 1))
+  test('are counted anew in each text, however often they stood in those before', () => {
+    const few = Array.from({ length: 10 }, () => 'alpha '.repeat(100))
+    assert.equal(own(['alpha'], [], ...few, 'alpha '.repeat(500))?.count, 500)
+  })
   test('of phrases that overlap the one that ends first is found', () => {
     assert.deepEqual(findWords('a b a b c', wordList(['a b c', 'b a'])), [{ from: 2, to: 5 }])
     assert.deepEqual(findWords('x a b', wordList(['a b', 'b'])), [{ from: 2, to: 5 }])
