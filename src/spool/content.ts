@@ -27,15 +27,16 @@ export const clearOf = (whole: Buffer): Clear => ({ open: () => Readable.from([w
 /** A content in a blob file; `plainLines` as in Acceptance. */
 export function clearOfBlob(blobs: SpoolParts['blobs'], blob: string, fileKey: Buffer, plainLines = false): Clear {
   const key = Buffer.from(fileKey)
+  const clear = () => opened(() => blobs.open(blob), key, plainLines)
   // Piece by piece, one ahead: joined by the stream, they would be copied once more.
-  return { open: () => Readable.from(opened(blobs.open(blob), key, plainLines), { highWaterMark: 1 }) }
+  return { open: () => Readable.from(clear(), { highWaterMark: 1 }) }
 }
 
-/** The clear text of a sealed stream that nobody else reads. */
-async function* opened(sealed: Readable, key: Buffer, plainLines: boolean): AsyncGenerator<Buffer> {
+/** The clear text of a sealed stream that nobody else reads. It begins with the first read: before that nobody would hear its error, or close it. */
+async function* opened(open: () => Readable, key: Buffer, plainLines: boolean): AsyncGenerator<Buffer> {
   const opening = opener(key)
   const given = (clear: Buffer) => singleUse(plainLines ? markPlainLines(clear) : clear)
-  for await (const piece of sealed as AsyncIterable<Buffer>) {
+  for await (const piece of open() as AsyncIterable<Buffer>) {
     const clear = [...opening.push(piece)]
     giveBack(singleUse(piece))
     if (clear.length > 0) yield given(joined(clear))

@@ -1,10 +1,11 @@
 /** A content in a blob as it is read on its way out. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { hasPlainLines } from '../../src/mail/plain-lines.ts'
 import { newFileKey, SealBroken, sealer } from '../../src/seal/age.ts'
 import { clearOfBlob } from '../../src/spool/content.ts'
@@ -42,3 +43,31 @@ test('one that was altered or cut gives an error, judged or not', async () => {
   const cut = await stored(randomBytes(700_000), (sealed) => sealed.subarray(0, 400_000))
   for (const name of [turned, cut]) await assert.rejects(clearOfBlob(blobs, name, fileKey, true).open().toArray(), SealBroken)
 })
+
+test('one that is not there errors for whoever reads it, however late, and for nobody else', async () => {
+  const name = await stored(randomBytes(700_000))
+  await blobs.remove(name)
+  const late = clearOfBlob(blobs, name, fileKey).open()
+  await pause(50) // an error that nobody hears would end the program, here the test
+  await assert.rejects(late.toArray(), { code: 'ENOENT' })
+})
+
+test('one that is given up unread or half read holds no file open', { skip: process.platform !== 'linux' && 'needs /proc' }, async () => {
+  const { open } = clearOfBlob(blobs, await stored(randomBytes(700_000)), fileKey)
+  open().destroy()
+  const begun = open()
+  for await (const _ of begun) break
+  await pause(50)
+  assert.deepEqual(openFilesBelow(folder), [])
+})
+
+const openFilesBelow = (place: string) =>
+  readdirSync('/proc/self/fd')
+    .map((descriptor) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${descriptor}`)
+      } catch {
+        return '' // of the listing itself
+      }
+    })
+    .filter((path) => path.startsWith(place))
