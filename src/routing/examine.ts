@@ -2,14 +2,14 @@
 import { lint } from './lint.ts'
 import { outsiders } from './outsiders.ts'
 import { parsePolicy } from './parse.ts'
-import type { Problem } from './problem.ts'
+import type { Mistakes, Problem } from './problem.ts'
 import { type Proved, prove } from './prove.ts'
 import type { MethodWords } from './steps.ts'
 import type { WorldSettings } from './worlds.ts'
 
 /** Plain values only: it crosses from thread to thread. */
 export type Examined =
-  | { readonly kind: 'errors'; readonly problems: readonly Problem[] }
+  | Mistakes
   | {
       readonly kind: 'examined'
       readonly fingerprint: string

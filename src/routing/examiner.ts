@@ -4,7 +4,7 @@ import { createThreads, type Ran, type ThreadLimits } from '../ops/threads.ts'
 import { type Examine, type Examined, examine } from './examine.ts'
 import type { ExamineJob } from './examine-worker.ts'
 import { type Parsed, parsePolicy } from './parse.ts'
-import type { Problem } from './problem.ts'
+import type { Mistakes } from './problem.ts'
 import type { MethodWords } from './steps.ts'
 import { largestPolicy } from './tree.ts'
 import type { WorldSettings } from './worlds.ts'
@@ -32,12 +32,12 @@ export function createExaminer(
       const now = parts.clock()
       if (isSmall(text)) return examine(text, { ...parts, settings, now })
       const ran = await threads.run({ text, examined: { settings, now } })
-      return ran.kind === 'done' && ran.result.kind !== 'policy' ? ran.result : refused(whyNot(ran))
+      return ran.kind === 'done' && ran.result.kind !== 'policy' ? ran.result : notLookedAt(ran)
     },
     read: async (text) => {
       if (isSmall(text)) return parsePolicy(text, parts.methods)
       const ran = await threads.run({ text })
-      return ran.kind === 'done' && ran.result.kind !== 'examined' ? ran.result : refused(whyNot(ran))
+      return ran.kind === 'done' && ran.result.kind !== 'examined' ? ran.result : notLookedAt(ran)
     },
     close: threads.close,
   }
@@ -49,13 +49,13 @@ const isSmall = (text: string): boolean => {
   return bytes <= small || bytes > largestPolicy
 }
 
-const refused = (why: Pick<Problem, 'text' | 'hint'>) => ({ kind: 'errors', problems: [{ line: 0, column: 0, ...why }] }) as const
-
-function whyNot(ran: Ran<unknown>): { readonly text: string; readonly hint: string } {
+function notLookedAt(ran: Ran<unknown>): Mistakes {
   if (ran.kind === 'done') throw new Error('the thread answered another question')
-  if (ran.because === 'queue') return { text: 'too many policies are being checked at this moment', hint: 'try again in a minute' }
+  const refused = (text: string, hint: string) => ({ kind: 'errors', problems: [{ line: 0, column: 0, text, hint }] }) as const
+  if (ran.because === 'queue')
+    return { ...refused('too many policies are being checked at this moment', 'try again in a minute'), busy: true }
   const what = ran.kind === 'too-much' ? `takes more ${ran.because} than a running gateway has for it` : `broke off (${ran.because})`
-  return { text: `checking the policy ${what}`, hint: 'ask for less in its tests, or apply it by the command, which has no limit' }
+  return refused(`checking the policy ${what}`, 'ask for less in its tests, or apply it by the command, which has no limit')
 }
 
 /** The settings that tests ask for, and no password of a database beside them. */

@@ -5,7 +5,7 @@ import { parseAddress } from '../mail/address.ts'
 import { readConditions, readMembers } from './conditions.ts'
 import { collectPatterns } from './patterns.ts'
 import { type Group, type Ladder, later, type Policy, type Rule } from './policy.ts'
-import { type Problem, problemList, quote, type Report } from './problem.ts'
+import { type Mistakes, type Problem, problemList, quote, type Report } from './problem.ts'
 import { described, fields, isName, list, text } from './read.ts'
 import { readDetectors } from './read-detectors.ts'
 import { readOverrides } from './read-overrides.ts'
@@ -13,9 +13,7 @@ import { readTests } from './read-tests.ts'
 import { type MethodWords, policyWords, readSteps } from './steps.ts'
 import { type Entry, readTree, type Tree } from './tree.ts'
 
-export type Parsed =
-  | { readonly kind: 'policy'; readonly policy: Policy }
-  | { readonly kind: 'errors'; readonly problems: readonly Problem[] }
+export type Parsed = { readonly kind: 'policy'; readonly policy: Policy } | Mistakes
 
 const mostRules = 5000
 

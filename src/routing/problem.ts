@@ -5,6 +5,9 @@ import { nearest } from '../ops/nearest.ts'
 export type Place = { readonly line: number; readonly column: number }
 export type Problem = Place & { readonly text: string; readonly hint?: string }
 
+/** What stands against a text. `busy`: it was not looked at, for too many others are at this moment; it may be tried again. */
+export type Mistakes = { readonly kind: 'errors'; readonly problems: readonly Problem[]; readonly busy?: true }
+
 /** Called by a reader for each mistake it meets; reading goes on, so that one check shows all of them. */
 export type Report = (at: Place, text: string, hint?: string) => void
 

@@ -10,7 +10,7 @@ import { type Examine, examine } from './examine.ts'
 import type { ReadText } from './examiner.ts'
 import { parsePolicy } from './parse.ts'
 import type { Policy } from './policy.ts'
-import type { Problem } from './problem.ts'
+import type { Mistakes, Problem } from './problem.ts'
 import type { Proved } from './prove.ts'
 import { isSigned, PolicyAltered, type SignedRevision, signRevision } from './signature.ts'
 import type { MethodWords } from './steps.ts'
@@ -40,7 +40,7 @@ export type Applied =
   /** The text is the one in force, byte for byte. */
   | { readonly kind: 'unchanged'; readonly revision: number; readonly fingerprint: string }
   /** Nothing was written: the policy in force stays. */
-  | { readonly kind: 'errors'; readonly problems: readonly Problem[] }
+  | Mistakes
 
 /** One line of the history. `appliedAt` in milliseconds since 1970. */
 export type Applying = Pick<Revision, 'revision' | 'fingerprint' | 'appliedAt' | 'appliedBy' | 'comment'> & { readonly ours: boolean }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { methods } from '../../methods/index.ts'
 import { policyDiff } from '../../routing/difference.ts'
 import { tally } from '../../routing/examine.ts'
-import type { Problem } from '../../routing/problem.ts'
+import type { Mistakes } from '../../routing/problem.ts'
 import { policySchema } from '../../routing/schema.ts'
 import { failures, type PolicyStore, type Revision } from '../../routing/store.ts'
 import { type Answer, problem } from './problem.ts'
@@ -30,14 +30,16 @@ export const policyRoutes: readonly Route[] = [
     ...{ changes: true, yaml: true, body: document, query: z.strictObject({ comment: comment.optional() }) },
     answers: { status: 200, what: 'what came of it, with the ETag of the policy now in force', shape: appliedShape },
     fields: [{ name: 'If-Match', required: true }],
-    problems: ['policy-invalid', 'policy-changed', 'if-match-needed'],
+    problems: ['policy-invalid', 'policy-changed', 'if-match-needed', 'unavailable'],
     run: (call) => put(call, { text: call.body.text, comment: call.body.comment ?? call.query.comment ?? '' }),
   }),
   route({
     ...{ ...tried, method: 'POST', path: `${path}/check`, summary: 'Mistakes, warnings and tests of a text; nothing changes' },
     answers: { status: 200, what: 'whether it could be applied', shape: checkedShape },
+    problems: ['unavailable'],
     run: async ({ parts, body }) => {
       const examined = await parts.examine(body.text)
+      if (examined.kind === 'errors' && examined.busy) return invalid(examined)
       const problems = examined.kind === 'errors' ? examined.problems : failures(examined.proved)
       if (examined.kind === 'errors' || problems.length > 0) return ok({ valid: false, problems })
       return ok({ valid: true, rules: examined.rules, tests: examined.proved.length, warnings: examined.warnings })
@@ -46,7 +48,7 @@ export const policyRoutes: readonly Route[] = [
   route({
     ...{ ...tried, method: 'POST', path: `${path}/test`, summary: 'Run the tests of a text' },
     answers: { status: 200, what: 'each test and what came of it', shape: testedShape },
-    problems: ['policy-invalid'],
+    problems: ['policy-invalid', 'unavailable'],
     run: async ({ parts, body }) => {
       const examined = await parts.examine(body.text)
       if (examined.kind === 'errors') return invalid(examined)
@@ -92,7 +94,7 @@ export const policyRoutes: readonly Route[] = [
     ...{ changes: true, body: z.strictObject({ revision: z.int().positive().max(999_999_999), comment: comment.optional() }) },
     answers: { status: 200, what: 'as with PUT', shape: appliedShape },
     fields: [{ name: 'If-Match', required: true }],
-    problems: ['not-found', 'policy-invalid', 'policy-changed', 'if-match-needed'],
+    problems: ['not-found', 'policy-invalid', 'policy-changed', 'if-match-needed', 'unavailable'],
     run: async (call) => {
       const { revision, comment: why = `back to revision ${revision}` } = call.body
       const old = await call.parts.policies.at(revision)
@@ -159,9 +161,13 @@ function revisionIn([latest]: Awaited<ReturnType<PolicyStore['history']>>, field
 const changed = (): Answer =>
   problem('policy-changed', 'If-Match names another policy than the one in force; read it again and see what changed')
 
-/** What is wrong with a policy, place by place. */
-export const invalid = ({ problems }: { readonly problems: readonly Problem[] }): Answer =>
-  problem('policy-invalid', problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`, { problems })
+/** What is wrong with a policy, place by place; or that nobody has looked. */
+export const invalid = ({ problems, busy }: Mistakes): Answer =>
+  busy
+    ? problem('unavailable', 'too many policies are being checked at this moment; try again in a minute', {
+        headers: { 'retry-after': '60' },
+      })
+    : problem('policy-invalid', problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`, { problems })
 
 const revisionOf = async (policies: PolicyStore, revision: string): Promise<Revision | undefined> =>
   number.safeParse(revision).success ? policies.at(Number(revision)) : undefined

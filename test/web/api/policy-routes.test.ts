@@ -182,6 +182,33 @@ describe('the policy by API', () => {
     assert.deepEqual([larger.status, larger.json().code], [413, 'too-large'])
   })
 
+  test('is not called wrong while too many others are looked at: it may be sent again, with the same key', async () => {
+    const busy = await startApiWorld({ waiting: 0 })
+    try {
+      const by = await busy.tokenOf('policy')
+      const large = `${text('a.example')}# ${'x'.repeat(20_000)}\n`
+      const send = (method: string, verb: string) =>
+        busy.ask(`${path}${verb}`, {
+          ...{ method, token: by, body: large },
+          headers: { 'content-type': 'application/yaml', 'if-match': '*', 'idempotency-key': `the-same${method}${verb}` },
+        })
+      const asked = [
+        ['POST', '/check'],
+        ['POST', '/test'],
+        ['PUT', ''],
+      ] as const
+      const replies = await Promise.all(asked.map(([method, verb]) => send(method, verb)))
+      const refused = replies.filter(({ status }) => status !== 200)
+      assert.deepEqual(
+        refused.map(({ status, headers, json: body }) => [status, body().code, headers.get('retry-after')]),
+        Array(2).fill([503, 'unavailable', '60']),
+      )
+      for (const [method, verb] of asked) assert.equal((await send(method, verb)).status, 200, verb)
+    } finally {
+      await busy.close()
+    }
+  })
+
   test('is simulated over what was decided, one at a time; what it cannot do says so', async () => {
     const ask = (verb: string, body: object) => world.ask(`${path}/${verb}`, { method: 'POST', token, ...json(body) })
     const replies = await Promise.all([1, 2].map(() => ask('simulate', { text: text('a.example'), since: '7d' })))

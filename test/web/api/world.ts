@@ -9,6 +9,7 @@ import { createDetect } from '../../../src/detect/detect.ts'
 import { methods } from '../../../src/methods/index.ts'
 import { packageRoot } from '../../../src/ops/package-root.ts'
 import { defaultSettings } from '../../../src/ops/settings.ts'
+import type { ThreadLimits } from '../../../src/ops/threads.ts'
 import { createExaminer } from '../../../src/routing/examiner.ts'
 import { policyStore } from '../../../src/routing/store.ts'
 import { signerOf } from '../../../src/seal/signer.ts'
@@ -33,7 +34,8 @@ export type Asking = {
   readonly body?: string | Buffer
 }
 
-export async function startApiWorld() {
+/** `limits`: of the thread that looks at large policies. */
+export async function startApiWorld(limits: Partial<ThreadLimits> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'api-'))
   const db = openSqlite(join(folder, 'db'))
   let now = Date.UTC(2026, 10, 23)
@@ -41,7 +43,7 @@ export async function startApiWorld() {
   assert.equal((await migrate(db, join(packageRoot, 'migrations'), clock)).kind, 'ready')
   const settings = defaultSettings({ 'admin.listen': { host: '127.0.0.1', port: 0 }, data: folder })
   const signer = signerOf(Buffer.alloc(32, 7))
-  const examiner = createExaminer({ methods, settings, clock })
+  const examiner = createExaminer({ methods, settings, clock }, limits)
   const detect = createDetect()
   const policies = policyStore({ db, clock, methods, signer, settings, ...examiner })
   await policies.ensureDefault()
