@@ -37,19 +37,18 @@ export function packer(): (writes: readonly (readonly Statement[])[]) => Packed 
     return text
   }
   return (writes) => {
+    const pieces = writes.flat().flatMap(({ values }) => values.filter((value) => value instanceof Uint8Array))
+    // First: where there is no memory for them nothing goes over, and no text may be taken for known there.
+    const bytes = joined(pieces)
     const flat: Flat[] = []
-    const pieces: Uint8Array[] = []
     for (const statements of writes) {
       flat.push(statements.length)
       for (const { text, expect = -1, sealed = false, values } of statements) {
         flat.push(numbered(text), expect, sealed, values.length)
-        for (const value of values) {
-          if (value instanceof Uint8Array) pieces.push(value)
-          flat.push(value instanceof Uint8Array ? undefined : value)
-        }
+        for (const value of values) flat.push(value instanceof Uint8Array ? undefined : value)
       }
     }
-    return { flat, sizes: pieces.map(({ length }) => length), bytes: joined(pieces) }
+    return { flat, sizes: pieces.map(({ length }) => length), bytes }
   }
 }
 

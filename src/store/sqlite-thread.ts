@@ -1,4 +1,5 @@
 /** Writes to SQLite in a thread of its own: ours receives and delivers mail while a commit syncs, and what comes meanwhile is the next group. */
+import Database from 'better-sqlite3'
 import { armedFailpoint } from '../ops/failpoint.ts'
 import { newThread } from '../ops/threads.ts'
 import { OutcomeUnknown, type Row, type Statement } from './db.ts'
@@ -11,13 +12,18 @@ const memory = 2048
 
 const ownScript = new URL('./sqlite-thread-worker.ts', import.meta.url)
 
+/** Bytes that may be with the thread at once. While a disk hangs mail still comes in here: it is refused once nobody can say how much it will be. */
+const mostAsked = 128 * 1024 * 1024
+
 /**
  * A writer of the file at `path`, which is there. What is asked for in one turn of the event loop goes over together; the thread starts with the
- * first, and a new one with the first after it broke. `script`: what the thread runs.
+ * first, and a new one with the first after it broke. `script`: what the thread runs. While more than `most` bytes are asked for, a write rejects
+ * with SQLITE_BUSY.
  */
-export function writeInThread(path: string, script = ownScript): Writer {
+export function writeInThread(path: string, { script = ownScript, most = mostAsked } = {}): Writer {
   let thread: Thread | undefined
   let waiting: Job[] = []
+  let asked = 0
   const running = () => {
     if (thread === undefined || thread.ended()) thread = startThread(path, script)
     return thread
@@ -25,13 +31,29 @@ export function writeInThread(path: string, script = ownScript): Writer {
   const post = () => {
     const jobs = waiting
     waiting = []
-    if (jobs.length > 0) running().write(jobs)
+    if (jobs.length === 0) return
+    try {
+      running().write(jobs)
+    } catch (error) {
+      // No memory for them, or for a thread: nothing went over.
+      for (const job of jobs) job.fail(error)
+    }
   }
-  const write = (statements: readonly Statement[]) =>
+  const accepted = (statements: readonly Statement[]) =>
     new Promise<Row[][]>((done, fail) => {
-      if (!statements.every(({ values }) => values.every(isValue))) fail(new TypeError('a value is no number, text, bytes or null'))
-      else if (waiting.push({ statements, done, fail }) === 1) setImmediate(post)
+      if (waiting.push({ statements, done, fail }) === 1) setImmediate(post)
     })
+  const write = async (statements: readonly Statement[]) => {
+    if (!statements.every(({ values }) => values.every(isValue))) throw new TypeError('a value is no number, text, bytes or null')
+    if (asked > most) throw new Database.SqliteError('too much waits to be written: the disk is too slow, or hangs', 'SQLITE_BUSY')
+    const size = sizeOf(statements)
+    asked += size
+    try {
+      return await accepted(statements)
+    } finally {
+      asked -= size
+    }
+  }
   return {
     write,
     emptyLog: async () => {
@@ -43,6 +65,16 @@ export function writeInThread(path: string, script = ownScript): Writer {
       if (thread !== undefined && !thread.ended()) await thread.close()
     },
   }
+}
+
+/** Bytes, about. */
+function sizeOf(statements: readonly Statement[]): number {
+  let size = 0
+  for (const { values } of statements) {
+    size += 200
+    for (const value of values) size += value instanceof Uint8Array ? value.byteLength : typeof value === 'string' ? value.length : 8
+  }
+  return size
 }
 
 type Thread = {

@@ -18,6 +18,7 @@ export function openSqlite(path: string, { thread = false }: { readonly thread?:
   const writer = thread ? besideReader(connection, writeInThread(path)) : writeHere(connection)
   const scrubs = gathered(writer.emptyLog, betweenScrubs)
   let closed: Promise<void> | undefined
+  const refuse = () => Promise.reject(new Error(`the database ${path} is closed`))
   return {
     engine: sqliteEngine,
     read: async <R extends Row>(statement: Statement) => {
@@ -25,8 +26,8 @@ export function openSqlite(path: string, { thread = false }: { readonly thread?:
       if (!connection.reads(statement)) throw new Error(`read() was given a statement that writes: ${statement.text.slice(0, 80)}`)
       return patiently(() => connection.run(statement).rows as R[])
     },
-    write: (...statements) => (closed ? Promise.reject(new Error(`the database ${path} is closed`)) : writer.write(statements)),
-    scrub: scrubs.ask,
+    write: (...statements) => (closed ? refuse() : writer.write(statements)),
+    scrub: () => (closed ? refuse() : scrubs.ask()),
     wakeOthers: () => {}, // a command beside us is found by polling
     onWake: () => () => {},
     close: () => {

@@ -1,13 +1,14 @@
 /** SQLite written by a thread of its own: the contract of every engine, and that nobody else waits, even when the thread breaks. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { type Db, deletingSealed, OutcomeUnknown, type Statement, sql } from '../../src/store/db.ts'
+import { mayPass } from '../../src/store/passing.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 import { writeInThread } from '../../src/store/sqlite-thread.ts'
 import { dbContract } from './db-contract.ts'
@@ -152,7 +153,7 @@ describe('the thread that writes to SQLite', () => {
 
   it('says that it does not know what became of a write when the thread breaks, and takes the next with a new one', async () => {
     await db.write(sql`DELETE FROM item`)
-    const writer = writeInThread(path, new URL('./sqlite-breaking-worker.ts', import.meta.url))
+    const writer = writeInThread(path, { script: new URL('./sqlite-breaking-worker.ts', import.meta.url) })
     const add = (id: number) => writer.write([sql`INSERT INTO item (id) VALUES (${id})`])
     for (const name of ['throws', 'ends']) {
       const asked = [add(1), writer.write([sql`SELECT ${name} AS how`]), add(2), writer.emptyLog()]
@@ -163,6 +164,41 @@ describe('the thread that writes to SQLite', () => {
       await db.write(sql`DELETE FROM item`)
     }
     await writer.close()
+  })
+
+  it('takes no more than so much while the disk does not answer: what is refused is not written, and may be tried again', async () => {
+    await db.write(sql`DELETE FROM item`)
+    const writer = writeInThread(path, { most: 100_000 })
+    const add = (id: number) => writer.write([sql`INSERT INTO item (id, bytes) VALUES (${id}, ${Buffer.alloc(60_000)})`])
+    const other = new Database(path)
+    other.exec('BEGIN IMMEDIATE')
+    const taken = [add(1), add(2)]
+    await pause(50)
+    const refused = await add(3).catch((error: unknown) => error)
+    assert.ok(refused instanceof Database.SqliteError && mayPass(refused), String(refused))
+    other.exec('COMMIT')
+    other.close()
+    await Promise.all(taken)
+    await add(4)
+    assert.deepEqual(await db.read(sql`SELECT id FROM item ORDER BY id`), [{ id: 1 }, { id: 2 }, { id: 4 }])
+    await writer.close()
+  })
+
+  it('refuses a group for which there is no memory, and writes the next', async () => {
+    await db.write(sql`DELETE FROM item`)
+    const endless = Object.defineProperty(Buffer.alloc(1), 'length', { value: 2 ** 50 })
+    const add = (id: number, bytes: Buffer) => db.write(sql`INSERT INTO item (bytes, id) VALUES (${bytes}, ${id})`)
+    for (const { status } of await Promise.allSettled([add(1, endless), add(2, Buffer.alloc(1))])) assert.equal(status, 'rejected')
+    await add(3, Buffer.alloc(1))
+    assert.deepEqual(await db.read(sql`SELECT id FROM item`), [{ id: 3 }])
+  })
+
+  it('is not begun again for a scrub once the database is closed', async () => {
+    const short = openSqlite(join(folder, 'short.db'), { thread: true })
+    await short.write(sql`CREATE TABLE item (id BIGINT)`)
+    await short.close()
+    await assert.rejects(short.scrub(), /closed/)
+    assert.ok(!existsSync(join(folder, 'short.db-wal')))
   })
 
   it('dies at the failpoint that is armed, with the process', () => {
