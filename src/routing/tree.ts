@@ -11,6 +11,8 @@ export type Entry = { readonly key: string; readonly at: Place; readonly value: 
 export const largestPolicy = 1024 * 1024
 const deepestFlow = 32
 const widestIndent = 100
+/** Words and the signs between them: 1 MiB of the shortest rules and tests that say something has some 320,000, and each costs microseconds. */
+const mostParts = 350_000
 
 /**
  * Read one YAML 1.2 document. Aliases, anchors, tags, directives, several documents, keys that are not words and keys written twice
@@ -27,7 +29,7 @@ export function readTree(
       `the policy has ${size} bytes; at most ${largestPolicy} (1 MiB) are read`,
       'a group can name *.domain for all its subdomains',
     )
-  else checkDepth(text, report)
+  else checkShape(text, report)
   if (problems.length > 0) return { kind: 'errors', problems }
 
   const lines = new LineCounter()
@@ -67,10 +69,11 @@ export function placeOf(tree: Tree, path: readonly PropertyKey[]): Place {
 
 /**
  * The parser recurses with the nesting of the text, and where its stack ends inside a regular expression the whole process ends. Nesting
- * in brackets is counted; nesting by indentation needs a column a level, so the column of its indicators bounds it.
+ * in brackets is counted; nesting by indentation needs a column a level, so the column of its indicators bounds it. What is nothing but signs
+ * would keep the parser busy for seconds.
  */
-function checkDepth(text: string, report: Report): void {
-  let [line, column, depth] = [1, 1, 0]
+function checkShape(text: string, report: Report): void {
+  let [line, column, depth, parts] = [1, 1, 0, 0]
   for (const token of new Lexer().lex(text)) {
     const type = CST.tokenType(token)
     if (type === 'flow-seq-start' || type === 'flow-map-start') depth += 1
@@ -78,6 +81,12 @@ function checkDepth(text: string, report: Report): void {
     const indicator = type === 'seq-item-ind' || type === 'explicit-key-ind' || type === 'map-value-ind'
     if (depth > deepestFlow || (depth === 0 && indicator && column > widestIndent))
       return report({ line, column }, 'nested too deeply for a policy')
+    if ((indicator || type === 'scalar' || type === 'comma') && ++parts > mostParts)
+      return report(
+        { line, column },
+        `more than ${mostParts} keys, values and signs: too many for a policy`,
+        'groups make one rule of many',
+      )
     if (type === 'doc-mode' || type === 'flow-error-end' || token === CST.SCALAR) continue
     const broken = token.lastIndexOf('\n')
     if (broken < 0) column += token.length

@@ -294,6 +294,8 @@ describe('a text that is meant to hurt', () => {
     ['lists in lists on one line', '- '.repeat(300_000), /nested too deeply/],
     ['explicit keys in keys', '? '.repeat(300_000), /nested too deeply/],
     ['ever deeper indentation', Array.from({ length: 1000 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n'), /nested too deeply/],
+    ['one key two hundred thousand times', 'a: 1\n'.repeat(200_000), /more than 350000 keys, values and signs/],
+    ['a list of nothing', `[${','.repeat(1_000_000)}]`, /more than 350000/],
     ['aliases of aliases', `a: &a [x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: [*c, *c, *c]`, /anchors/],
     ['merge keys', 'a: &a { b: 1 }\nc: { <<: *a }', /anchors/],
   ]
@@ -310,6 +312,20 @@ describe('a text that is meant to hurt', () => {
   test('a key called __proto__ is an unknown key like any other', () => {
     assert.match(problemsOf(rule('{ is: dsn }', '[{ tls: { __proto__: { level: encrypted } } }]'))[0]?.text ?? '', /"__proto__" is unknown/)
     assert.match(problemsOf('version: 1\n__proto__: { rules: [] }\n')[0]?.text ?? '', /"__proto__" is unknown/)
+  })
+
+  test('a policy as large as one may be, of 5,000 rules and their tests, is none of these', limit, () => {
+    const rules = Array.from(
+      { length: 5000 },
+      (_, i) => `  - { name: r${i}, when: { to: [d${i}.example, e] }, deliver: [tls, pgp, escrow] }`,
+    )
+    const tests = Array.from(
+      { length: 5000 },
+      (_, i) => `  - { from: a@org.example, to: b@d${i}.example, given: { tls: none, pgp: true }, expect: pgp }`,
+    )
+    const text = `version: 1\nrules:\n${rules.join('\n')}\n${rest}tests:\n${tests.join('\n')}\n`
+    assert.ok(text.length > 700_000 && text.length <= 1024 * 1024, `${text.length}`)
+    assert.equal(parsePolicy(text, methods).kind, 'policy')
   })
 
   test('more than 5,000 rules are refused', () => {
