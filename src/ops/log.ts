@@ -30,7 +30,7 @@ export function createLog(settings: Pick<Settings, 'log.level'>, to: Destination
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: (fields) => blackedOut(fields) as Record<string, unknown> },
       // What is an error was described before.
-      serializers: { err: (error: unknown) => (typeof error === 'object' ? error : String(error)) },
+      serializers: { err: (described: unknown) => described },
       hooks: { streamWrite: blackOutLinks },
     },
     to,
@@ -52,7 +52,7 @@ function blackedOut(fields: unknown, levels = 3): unknown {
   const known = fields as Record<string, unknown>
   let copy: Record<string, unknown> | undefined
   for (const name of Object.keys(known)) {
-    const shown = secretFields.has(name) ? '•••' : blackedOut(known[name], levels - 1)
+    const shown = secretFields.has(name) ? '•••' : blackedOut(name === 'err' ? thrown(known[name]) : known[name], levels - 1)
     if (shown === known[name]) continue
     copy ??= (Array.isArray(fields) ? [...fields] : { ...fields }) as Record<string, unknown>
     copy[name] = shown
@@ -62,6 +62,9 @@ function blackedOut(fields: unknown, levels = 3): unknown {
 
 /** Portal paths carry the letter's secret (`/m/` and 32 characters): no line may. */
 const blackOutLinks = (line: string): string => line.replace(/\/m\/[0-9a-z]{20,}/gi, '/m/•••')
+
+/** What was thrown and is no error may carry anything: a text at most. */
+const thrown = (what: unknown): unknown => (what instanceof Error || what === undefined ? what : String(what))
 
 /** An error without the fields that libraries hang on it (requests, messages, keys). */
 function describe(error: Error): object {

@@ -51,6 +51,15 @@ test('an error that stands deeper is described like one at the top, and what is 
   )
 })
 
+test('what is thrown and no error is shown without its fields, wherever it came from', () => {
+  const thrown = { message: 'refused', response: 'canary', request: { body: 'canary' } }
+  for (const line of [
+    logged('info', (log) => log.error({ err: thrown })),
+    logged('info', (log) => log.child({ err: thrown }).error('failed')),
+  ])
+    assert.ok(!line.includes('canary'), line)
+})
+
 test('a letter link is blacked out wherever it stands, errors and child loggers included', () => {
   const link = 'https://letters.example/m/k3v9x2m7q4t6w5z6n5r2p3s7d2f4h4j6'
   const text = logged('info', (log) => {
