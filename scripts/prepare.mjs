@@ -71,13 +71,18 @@ export function onPath(name) {
 /** tsc to dist/ when a source is new, changed or gone since the last build. */
 export function build() {
   const wanted = fingerprint()
-  if (existsSync(built) && existsSync(join(root, 'dist', 'main.js')) && readFileSync(built, 'utf8') === wanted) return
+  if (isBuilt(wanted)) return
   say('Building …')
   rmSync(join(root, 'dist'), { recursive: true, force: true })
   const tsc = run('node_modules/typescript/bin/tsc', ['-p', 'tsconfig.build.json'])
   if (tsc !== 0) give(70, 'The build failed; the compiler’s messages stand above.')
   mkdirSync(join(root, 'dist'), { recursive: true })
   writeFileSync(built, wanted)
+}
+
+/** Is dist/ built of the source as it stands? */
+export function isBuilt(wanted = fingerprint()) {
+  return existsSync(built) && existsSync(join(root, 'dist', 'main.js')) && readFileSync(built, 'utf8') === wanted
 }
 
 /** Runs a script of node_modules with this Node, output going to stderr; returns its exit code. */
