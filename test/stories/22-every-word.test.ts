@@ -1,5 +1,6 @@
 /** Every condition of the language, and every step with its options, by real mail: one that meets it, and one that does not. */
 import assert from 'node:assert/strict'
+import { createHash, X509Certificate } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { createTransport, type SendMailOptions } from 'nodemailer'
 import { generateKey } from 'openpgp'
@@ -13,6 +14,7 @@ import { traits } from '../../src/routing/policy.ts'
 import { policyWords } from '../../src/routing/steps.ts'
 import { sql } from '../../src/store/db.ts'
 import { createUsers } from '../../src/submission/users.ts'
+import { signedRoot } from '../world/index.ts'
 import { startWorld, type World } from './world.ts'
 
 const head = 'From: ann@org.example\r\nSubject: s\r\n'
@@ -149,18 +151,23 @@ const address = (index: number, domain = `c${index}.lab.example`) => `c${index}@
 
 const clear = '{ opportunistic: { i-understand: may travel unencrypted } }'
 type StepCase = { readonly of: string; readonly deliver: string; readonly to: string; readonly became: string }
+/** In the place of a fingerprint: that of the key of self.example. */
+const itsKey = 'ITS-KEY'
 /** Proven further elsewhere: dane by a validating resolver (test/peers/unbound.test.ts), hold in 17-policy-steps, on-… there and in 21-worlds. */
 const steps: readonly StepCase[] = [
   { of: 'tls', deliver: '[tls]', to: 's1.lab.example', became: 'tls verified' },
   { of: 'tls level encrypted', deliver: '[{ tls: { level: encrypted } }, escrow]', to: 'self.example', became: 'tls encrypted' },
   { of: 'tls level authenticated', deliver: '[{ tls: { level: authenticated } }, escrow]', to: 's2.lab.example', became: 'escrow code' },
+  { of: 'tls level authenticated', deliver: '[{ tls: { level: authenticated } }, escrow]', to: 'signed.example', became: 'tls dane' },
   { of: 'tls level dane', deliver: '[{ tls: { level: dane } }, escrow]', to: 's3.lab.example', became: 'escrow code' },
+  { of: 'tls level dane', deliver: '[{ tls: { level: dane } }, escrow]', to: 'signed.example', became: 'tls dane' },
   {
     of: 'tls pin',
     deliver: `[{ tls: { level: pinned, pin: [${'ab'.repeat(32)}] } }, escrow]`,
     to: 's4.lab.example',
     became: 'escrow code',
   },
+  { of: 'tls pin', deliver: `[{ tls: { level: pinned, pin: [${itsKey}] } }, escrow]`, to: 'self.example', became: 'tls pinned' },
   { of: 'tls min', deliver: '[{ tls: { min: 1.3 } }, escrow]', to: 'old.example', became: 'escrow code' },
   { of: 'tls min', deliver: '[{ tls: { min: 1.2 } }, escrow]', to: 'old.example', became: 'tls verified' },
   { of: 'tls patience', deliver: '[{ tls: { patience: 1s } }, escrow]', to: 'past.example', became: 'escrow code' },
@@ -181,6 +188,7 @@ before(async () => {
     {
       ...Object.fromEntries(['lab.example', ...hosts].map((name) => [name, {}])),
       'self.example': { certificate: 'self-signed' },
+      'signed.example': { certificate: 'self-signed' },
       'bare.example': { certificate: 'none' },
       'key.example': { certificate: 'none' },
       'old.example': { manner: { secure: { maxVersion: 'TLSv1.2' } } },
@@ -188,6 +196,7 @@ before(async () => {
     },
     { 'retry.schedule': [100, 200, 400], 'organisation.domains': ['org.example', 'a.org.example'] },
   )
+  signZone('signed.example')
   await createUsers({ db: world.db, clock: systemClock, settings: world.settings }).add('erp', 'correct horse battery', 'test')
   const { publicKey } = await generateKey({ userIDs: steps.map((_, i) => ({ email: `s${i}@key.example` })), format: 'armored' })
   const asked = { trust: 'approved', source: 'test', replace: false, dryRun: false, now: Date.now() } as const
@@ -195,7 +204,10 @@ before(async () => {
   const own = (index: number) => `{ to: [${address(index)}, ${address(index, 'lab.example')}] }`
   const rules = [
     ...conditions.map(({ when }, i) => `  - { name: c${i}, when: { all: [${own(i)}, ${when}] }, deliver: [tls] }`),
-    ...steps.map(({ deliver, to }, i) => `  - { name: s${i}, when: { to: s${i}@${to} }, deliver: ${deliver} }`),
+    ...steps.map(
+      ({ deliver, to }, i) =>
+        `  - { name: s${i}, when: { to: s${i}@${to} }, deliver: ${deliver.replace(itsKey, keyOf('self.example').toString('hex'))} }`,
+    ),
     '  - { name: nowhere, when: { any: [{ detect: [payment-card, iban, us-ssn, medical-terms, project-x, case-number] }] }, deliver: [tls] }',
   ]
   await world.applyPolicy(`version: 1
@@ -207,6 +219,23 @@ default: { deliver: [tls] }
 `)
 })
 after(() => world?.close())
+
+/** SHA-256 of the public key that a domain's host shows. */
+const keyOf = (domain: string): Buffer =>
+  createHash('sha256')
+    .update(new X509Certificate(world.certificates[domain]?.cert ?? '').publicKey.export({ type: 'spki', format: 'der' }))
+    .digest()
+
+/** Its zone is signed, and vouches for the key of its host (RFC 7672: usage 3, selector 1, matching 1). */
+function signZone(domain: string): void {
+  const { dns, partners, settings } = world
+  const host = `mx.${domain}`
+  dns.set('.', signedRoot)
+  dns.set(domain, { records: [{ type: 'MX', data: { preference: 10, exchange: host } }], secure: true })
+  dns.set(host, { records: [{ type: 'A', data: partners[domain]?.host ?? '' }], secure: true })
+  const record = Buffer.concat([Buffer.from([3, 1, 1]), keyOf(domain)])
+  dns.set(`_${settings['delivery.port']}._tcp.${host}`, { records: [{ type: 'TLSA', data: record }], secure: true })
+}
 
 /** The recipient's row once it was tried. */
 async function sent(mail: SendMailOptions, to: string): Promise<RecipientTrace> {
