@@ -44,7 +44,7 @@ function outcome(explanation: Explanation, index: number, all: readonly Explanat
   const { message, to, acceptedAt, nextAttemptAt, attempts, method, steps } = explanation
   const state = explanation.outcome === 'waiting' && attempts === 0 ? 'new' : explanation.outcome
   // Wider than anything it says: lines stay whole, columns are two blanks or more apart, and the page breaks them where it must.
-  const [because = '', ...rest] = explanationText(explanation, 4000).trimEnd().split('\n')
+  const [because = '', ...rest] = explanationText(explanation, 4000).split('\n')
   const [tone, words] = stateWords[state] ?? ['wait', state]
   const reference = steps.find((step) => step.method === 'escrow')?.evidence.reference
   return {

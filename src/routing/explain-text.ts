@@ -6,7 +6,7 @@ import { bounce } from './policy.ts'
 import { oneOf } from './problem.ts'
 import { refusal } from './remedy.ts'
 
-/** Lines of at most `width` columns, without colour; what a remote host said cannot move the cursor. */
+/** Lines of at most `width` columns, no line end after the last, without colour; what a remote host said cannot move the cursor. */
 export function explanationText(explanation: Explanation, width = 100): string {
   const { steps, wouldBe, to } = explanation
   return [
@@ -18,8 +18,8 @@ export function explanationText(explanation: Explanation, width = 100): string {
     ...wouldBe.flatMap((would) => wrapped(`Would be ${title(would.method)} if: ${would.if}.`, width, '  ', '    ')),
     ...wrapped(pages(steps), width, '  ', '    '),
   ]
-    .map((line) => `${line.trimEnd()}\n`)
-    .join('')
+    .map((line) => line.trimEnd())
+    .join('\n')
 }
 
 function headline(explanation: Explanation): string {

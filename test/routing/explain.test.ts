@@ -179,6 +179,8 @@ describe('explanationText', () => {
     assert.equal(new Set(columns).size, 1, `columns ${columns}`)
   })
 
+  test('ends with its last word: whoever prints it ends the line', () => assert.match(explanationText(explain(letter)), /\S$/))
+
   test('keeps within 100 columns, whatever a remote host said', () => {
     const long = step('tls', 'failed', 'content-refused', `550 ${'x'.repeat(300)} ${'word '.repeat(80)}`)
     for (const line of lines(caseOf([long], { state: 'bounced', reason: 'content-refused' }))) assert.ok(line.length <= 100, line)
