@@ -50,8 +50,8 @@ export type PolicyStore = {
   readonly current: () => Promise<Revision>
   /** Any revision ever applied; undefined when there is none of that number. Throws PolicyAltered when it is not ours. */
   readonly at: (revision: number) => Promise<Revision | undefined>
-  /** Newest first; what was altered in the database is listed too, and says so. */
-  readonly history: () => Promise<readonly Applying[]>
+  /** Newest first, all or `limit` of those before a revision; what was altered in the database is listed too, and says so. */
+  readonly history: (page?: { readonly before?: number | undefined; readonly limit?: number }) => Promise<readonly Applying[]>
   /** Check and put in force, for messages accepted from now on. `by`: who, as in the audit (`cli:root`). */
   readonly apply: (text: string, by: { readonly by: string; readonly comment: string }) => Promise<Applied>
   /** The same, but only on top of `revision`: undefined, and nothing written, when another one is in force by now. */
@@ -119,8 +119,10 @@ export function policyStore(parts: PolicyParts): PolicyStore {
   return {
     at,
     current,
-    history: async () => {
-      const rows = await db.read<RevisionRow>(sql`SELECT * FROM policy_revision ORDER BY revision DESC`)
+    history: async ({ before = Number.MAX_SAFE_INTEGER, limit = 1_000_000 } = {}) => {
+      const rows = await db.read<RevisionRow>(
+        sql`SELECT * FROM policy_revision WHERE revision < ${before} ORDER BY revision DESC LIMIT ${limit}`,
+      )
       return rows.map((row) => ({ ...pick(row), ours: isSigned(signer, row, row.signature) }))
     },
     apply: (text, by) => apply(parts, { text, ...by }),

@@ -5,9 +5,9 @@ type Place = { readonly at: number; readonly id: string }
 
 const cursor = z
   .string()
-  .max(120)
+  .max(400)
   .transform((text, context): Place => {
-    const [, at, id] = /^(\d{1,16})\.([\w-]{1,60})$/.exec(Buffer.from(text, 'base64url').toString()) ?? []
+    const [, at, id] = /^(\d{1,16})\.([\w.:[\]-]{1,255})$/.exec(Buffer.from(text, 'base64url').toString()) ?? []
     if (at !== undefined && id !== undefined) return { at: Number(at), id }
     context.addIssue({ code: 'custom', message: 'take it from `next` of the page before, as it is' })
     return z.NEVER

@@ -6,6 +6,7 @@ import { tally } from '../../routing/examine.ts'
 import type { Mistakes } from '../../routing/problem.ts'
 import { policySchema } from '../../routing/schema.ts'
 import { failures, type PolicyStore, type Revision } from '../../routing/store.ts'
+import { page, paging, usualLimit } from './pages.ts'
 import { type Answer, problem } from './problem.ts'
 import { type Call, ok, type Route, route } from './route.ts'
 import { appliedShape, checkedShape, diffShape, policyShape, revisionsShape, testedShape } from './shapes.ts'
@@ -61,9 +62,19 @@ export const policyRoutes: readonly Route[] = [
     run: async () => ok(policySchema(methods), { 'content-type': 'application/schema+json' }),
   }),
   route({
-    ...{ method: 'GET', path: `${path}/revisions`, right: 'policy.read', summary: 'Every revision, who applied it, when and why' },
-    answers: { status: 200, what: 'newest first', shape: revisionsShape },
-    run: async ({ parts }) => ok({ revisions: await parts.policies.history() }),
+    ...{
+      method: 'GET',
+      path: `${path}/revisions`,
+      right: 'policy.read',
+      summary: 'Every revision, newest first: who applied it, when and why',
+    },
+    query: z.strictObject(paging),
+    answers: { status: 200, what: 'one page', shape: revisionsShape },
+    run: async ({ parts, query: { cursor, limit = usualLimit } }) => {
+      const found = await parts.policies.history({ before: cursor?.at, limit: limit + 1 })
+      const { rows, next } = page(found, limit, ({ revision, fingerprint }) => ({ at: revision, id: fingerprint }))
+      return ok({ revisions: rows, next })
+    },
   }),
   route({
     ...{ method: 'GET', path: `${path}/revisions/{revision}`, right: 'policy.read', summary: 'One revision' },
@@ -143,7 +154,7 @@ async function put({ parts: { policies }, actor, headers }: Call, { text, commen
   const field = headers['if-match']
   if (field === undefined)
     return problem('if-match-needed', 'If-Match: send the ETag that GET /api/v1/policy gave, or * to replace whatever is in force')
-  const onto = revisionIn(await policies.history(), field)
+  const onto = revisionIn(await policies.history({ limit: 1 }), field)
   if (onto === undefined) return changed()
   const by = { by: actor, comment }
   const applied = field.trim() === '*' ? await policies.apply(text, by) : await policies.applyOnto(onto, text, by)

@@ -73,8 +73,13 @@ export const queueRoutes: readonly Route[] = [
       right: 'domains.read',
       summary: 'Every domain that is probed, or that mail fell back for',
     },
-    answers: { status: 200, what: 'by name', shape: domainsShape },
-    run: async ({ parts }) => ok({ domains: await standings(parts.db, parts.clock()) }),
+    query: z.strictObject(paging),
+    answers: { status: 200, what: 'one page, by name', shape: domainsShape },
+    run: async ({ parts, query: { cursor, limit = usualLimit } }) => {
+      const found = (await standings(parts.db, parts.clock())).filter(({ domain }) => cursor === undefined || domain > cursor.id)
+      const { rows, next } = page(found, limit, ({ domain }) => ({ at: 0, id: domain }))
+      return ok({ domains: rows, next })
+    },
   }),
   route({
     ...{

@@ -8,7 +8,8 @@ const text = z.string()
 export const policyProblem = z.looseObject({ line: z.int(), column: z.int(), text, hint: text.optional() })
 const applying = { revision: z.int(), fingerprint: text, appliedAt: time, appliedBy: text, comment: text }
 export const policyShape = z.looseObject({ ...applying, text: text.describe('the policy, YAML') })
-export const revisionsShape = z.looseObject({ revisions: z.array(z.looseObject({ ...applying, ours: z.boolean() })) })
+const next = maybe(text).describe('cursor of the next page; null: this is the last')
+export const revisionsShape = z.looseObject({ revisions: z.array(z.looseObject({ ...applying, ours: z.boolean() })), next })
 export const appliedShape = z.union([
   z.looseObject({
     kind: z.literal('applied'),
@@ -80,7 +81,6 @@ export const messageShape = z.looseObject({
   policyRevision: z.int(),
   recipients: z.array(recipient),
 })
-const next = maybe(text).describe('cursor of the next page; null: this is the last')
 export const messagesShape = z.looseObject({ messages: z.array(messageShape), next })
 export const explanationShape = z.looseObject({
   message: text,
@@ -125,7 +125,10 @@ export const queueShape = z.looseObject({
   next,
 })
 export const operatedShape = z.looseObject({ changed: z.array(text), left: z.array(text) })
-export const domainsShape = z.looseObject({ domains: z.array(z.looseObject({ domain: text, posture: maybe(text), reason: maybe(text) })) })
+export const domainsShape = z.looseObject({
+  domains: z.array(z.looseObject({ domain: text, posture: maybe(text), reason: maybe(text) })),
+  next,
+})
 export const domainShape = z.looseObject({
   domain: text,
   posture: maybe(text),

@@ -4,7 +4,7 @@ import { sql } from '../../../src/store/db.ts'
 import { createApi } from '../../../src/web/api/api.ts'
 import { clientOf, mayComeInClear } from '../../../src/web/api/client.ts'
 import { problems } from '../../../src/web/api/problem.ts'
-import { auditShape, messageShape, messagesShape, operatedShape, queueShape } from '../../../src/web/api/shapes.ts'
+import { auditShape, domainsShape, messageShape, messagesShape, operatedShape, queueShape } from '../../../src/web/api/shapes.ts'
 import { type ApiWorld, json, startApiWorld } from './world.ts'
 
 let world: ApiWorld
@@ -273,6 +273,19 @@ describe('the queue by API', () => {
   test('of other domains is looked at by name alone', async () => {
     for (const name of ['x', 'a..b', '-', '..'.repeat(20)])
       assert.equal((await world.ask(`/api/v1/domains/${name}x`, { token: owner })).status, 404, name)
-    assert.deepEqual((await world.ask('/api/v1/domains', { token: owner })).json(), { domains: [] })
+    assert.deepEqual((await world.ask('/api/v1/domains', { token: owner })).json(), { domains: [], next: null })
+  })
+
+  test('of domains there are pages, by name', async () => {
+    const names = ['a.example', 'a-b.example', 'b.example', `${'long.'.repeat(40)}example`, 'xn--zrich-kva.example'].sort()
+    await world.db.write(...names.map((domain) => sql`INSERT INTO probed_domain (domain, next_at, written_at) VALUES (${domain}, 1, 1)`))
+    const pages = async (cursor = ''): Promise<string[]> => {
+      const { domains, next } = domainsShape.parse((await world.ask(`/api/v1/domains?limit=2${cursor}`, { token: owner })).json())
+      assert.ok(domains.length <= 2)
+      const shown = domains.map(({ domain }) => domain)
+      return next === null ? shown : [...shown, ...(await pages(`&cursor=${next}`))]
+    }
+    assert.deepEqual(await pages(), names)
+    assert.equal((await world.ask('/api/v1/domains?limit=0', { token: owner })).status, 400)
   })
 })

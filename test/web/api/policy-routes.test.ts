@@ -182,6 +182,21 @@ describe('the policy by API', () => {
     assert.deepEqual([larger.status, larger.json().code], [413, 'too-large'])
   })
 
+  test('has its revisions listed page by page, the newest first', async () => {
+    for (const domain of ['p.example', 'q.example', 'r.example']) await put(text(domain))
+    const { revision: newest } = await world.policies.current()
+    const pages = async (cursor: string): Promise<number[]> => {
+      const { revisions, next } = revisionsShape.parse((await world.ask(`${path}/revisions?limit=2${cursor}`, { token })).json())
+      assert.ok(revisions.length <= 2)
+      const numbers = revisions.map(({ revision }) => revision)
+      return next === null ? numbers : [...numbers, ...(await pages(`&cursor=${next}`))]
+    }
+    assert.deepEqual(
+      await pages(''),
+      Array.from({ length: newest }, (_, i) => newest - i),
+    )
+  })
+
   test('is not called wrong while too many others are looked at: it may be sent again, with the same key', async () => {
     const busy = await startApiWorld({ waiting: 0 })
     try {
