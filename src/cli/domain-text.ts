@@ -3,6 +3,7 @@ import type { DomainCheck, HostCheck } from '../monitor/check.ts'
 import { type FellBack, fellBackDays, fellBackOften } from '../monitor/fall-backs.ts'
 import type { ProbeRow } from '../monitor/history.ts'
 import type { Posture } from '../monitor/posture.ts'
+import { inWords } from '../routing/remedy.ts'
 import type { ProbeStep } from '../transport/probe.ts'
 import { plain, table } from './print.ts'
 
@@ -83,11 +84,11 @@ const letters: { readonly [P in Posture]: string } = {
   unknown: '?',
 }
 
-/** `fell back 4 times in 7 days, last because certificate-expired`, with a sign before it where that is often; undefined: never. */
+/** `fell back 4 times in 7 days, last because certificate expired or not yet valid (certificate-expired)`, with a sign before it where that is often; undefined: never. */
 export function fellBackText({ count, reason }: FellBack): string | undefined {
   if (count === 0) return undefined
   const times = `${count} time${count === 1 ? '' : 's'}`
-  return `${count >= fellBackOften ? '! ' : ''}fell back ${times} in ${fellBackDays} days, last because ${reason}`
+  return `${count >= fellBackOften ? '! ' : ''}fell back ${times} in ${fellBackDays} days, last because ${reason === null ? 'of what is not recorded' : inWords(reason)}`
 }
 
 /** A letter a probe, oldest first, with the meaning of those that occur. */

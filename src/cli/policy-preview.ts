@@ -6,6 +6,7 @@ import { parseAddress } from '../mail/address.ts'
 import { type Detected, type Preview, preview } from '../monitor/preview.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
+import { inWords } from '../routing/remedy.ts'
 import { type Common, command } from './command.ts'
 import { stepLine } from './domain-text.ts'
 import { policiesOf, settingsOf, withDatabase } from './open.ts'
@@ -77,7 +78,7 @@ function previewText(told: Preview): string {
     ...(notKnown.length === 0 ? [] : [`  assumed  ${notKnown.join(', ')}: not known here, so the rule that asks counts as matching`]),
     `  steps    ${steps.join(', ')}`,
     ...(observed === null ? [] : [`  observes: the rule would go by ${observed.join(', ')}`]),
-    ...refused.map(({ method, reason, after }) => `  ${method.padEnd(8)} ${reason}${after}`),
+    ...refused.map(({ method, reason, after }) => `  ${method.padEnd(8)} ${inWords(reason)}${after}`),
     ...(proof === null ? [] : [`  proof    ${proof}`]),
     ...(alsoTo.length === 0 ? [] : [`  copies   ${alsoTo.map((address) => plain(address)).join(', ')}`]),
     `  domain   ${plain(domain.name)}: ${standing(domain)}`,

@@ -6,6 +6,7 @@ import { needOf } from '../methods/tls/tls.ts'
 import type { Settings } from '../ops/settings.ts'
 import { type Foretold, foretell, keyed, type Met, type Side } from '../routing/foretell.ts'
 import { bounce } from '../routing/policy.ts'
+import { inWords } from '../routing/remedy.ts'
 import { metOf } from '../routing/worlds.ts'
 import { routeOf } from '../transport/next-hop.ts'
 import type { DomainProbe } from '../transport/probe.ts'
@@ -43,13 +44,13 @@ export function describe(told: Foretold, steps: readonly Step[], known?: Pick<Kn
   const last = earlier.findLast((refused) => refused.method === 'tls' || refused.method === 'opportunistic')
   if (method === 'wait') {
     const open = steps[earlier.length]?.method === 'opportunistic'
-    const text = `would wait and be tried again${open ? `: ${known === undefined ? told.reason : waitsFor(known.probe)}` : ` because ${told.reason}`}`
+    const text = `would wait and be tried again${open ? `: ${known === undefined ? told.reason : waitsFor(known.probe)}` : ` because ${told.reason === null ? 'nothing can be told' : inWords(told.reason)}`}`
     return { method, assurance: null, reason: (open ? last?.reason : told.reason) ?? null, text }
   }
   // Returned by a step of its own, or at the end of the ladder.
   const reason =
     told.reason !== null && (last === undefined || method === bounce.method) && !ofKeys(told.reason) ? told.reason : last?.reason
-  const why = reason === undefined ? '' : ` because ${reason}${reason === last?.reason ? last.after : ''}`
+  const why = reason === undefined ? '' : ` because ${inWords(reason)}${reason === last?.reason ? last.after : ''}`
   return { method, assurance, reason: reason ?? null, text: `${words(told)}${why}` }
 }
 

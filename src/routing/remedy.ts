@@ -66,7 +66,14 @@ export function refusal(step: StepResult, domain: string): string {
   return `${step.method} could not serve (${brief ?? step.reason ?? 'no reason given'})`
 }
 
+/** A reason for a person, with its code, by which docs/reasons.md is looked up: `certificate expired or not yet valid (certificate-expired)`. */
+export function inWords(reason: string): string {
+  const brief = Object.entries(briefly).find(([code]) => code === reason)?.[1]
+  return brief === undefined ? reason : `${brief} (${reason})`
+}
+
 const briefly: { readonly [reason in Reason]?: string } = {
+  'starttls-not-supported': 'no STARTTLS is offered',
   'certificate-expired': 'certificate expired or not yet valid',
   'certificate-not-trusted': 'certificate not trusted',
   'certificate-host-mismatch': 'certificate for another host',
@@ -79,6 +86,12 @@ const briefly: { readonly [reason in Reason]?: string } = {
   'eightbit-unsupported': 'no 8BITMIME',
   'not-encryptable': 'the message cannot be encrypted so',
   unreachable: 'not reachable',
+  'domain-not-found': 'there is no such domain',
+  'null-mx': 'the domain takes no mail',
+  'dns-temporary': 'DNS does not answer',
+  'connection-lost': 'the connection broke off',
+  'remote-temporary': 'the server takes no mail at this moment',
+  'remote-refused': 'the server refuses mail',
 }
 
 function hostOf({ evidence }: StepResult): string | undefined {

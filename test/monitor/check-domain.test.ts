@@ -95,7 +95,12 @@ test('a host without STARTTLS: mail would become a letter, and the fix is named'
   const found = await check('plain.example')
   assert.deepEqual(
     [found.posture, found.reason, found.wouldBe, found.advice],
-    ['clear', 'starttls-not-supported', 'would become a letter because starttls-not-supported', 'Offer STARTTLS on mx.plain.example.'],
+    [
+      'clear',
+      'starttls-not-supported',
+      'would become a letter because no STARTTLS is offered (starttls-not-supported)',
+      'Offer STARTTLS on mx.plain.example.',
+    ],
   )
   assert.equal(found.mx[0]?.starttls, false)
 })
@@ -104,7 +109,7 @@ test('an expired certificate: the date is named, and how long we would try', asy
   const found = await check('expired.example')
   const day = new Date(Date.now() - 9 * 86_400_000).toISOString().slice(0, 10)
   assert.equal(found.advice, `Renew the certificate of mx.expired.example, it expired on ${day}.`)
-  assert.match(found.wouldBe, /^would become a letter because certificate-expired, after /)
+  assert.match(found.wouldBe, /^would become a letter because certificate expired or not yet valid \(certificate-expired\), after /)
   assert.deepEqual(found.mx[0]?.verdict, { encrypted: true, verified: false, authenticated: false, dane: false })
 })
 
@@ -126,7 +131,7 @@ test('self-signed, wrong-name and incomplete certificates each get their own sen
 test('a host that greets with 554 or refuses STARTTLS is quoted', async () => {
   const shut = await check('shut.example')
   assert.match(shut.advice, /Let mx\.shut\.example accept mail: .*554 5\.7\.1 go away/)
-  assert.match(shut.wouldBe, /would wait and be tried again because remote-refused/)
+  assert.match(shut.wouldBe, /would wait and be tried again because the server refuses mail \(remote-refused\)/)
   assert.equal(shut.posture, 'unreachable')
   const refuses = await check('refuses.example')
   assert.match(refuses.advice, /Repair TLS on mx\.refuses\.example: .*454/)
@@ -136,7 +141,10 @@ test('a host that greets with 554 or refuses STARTTLS is quoted', async () => {
 test('a domain that does not exist, null MX and a private address', async () => {
   peers.dns.set('null.example', { records: [{ type: 'MX', data: { preference: 0, exchange: '.' } }] })
   const gone = await check('gone.example')
-  assert.deepEqual([gone.posture, gone.wouldBe], ['no-mail', 'would be returned to its sender because domain-not-found'])
+  assert.deepEqual(
+    [gone.posture, gone.wouldBe],
+    ['no-mail', 'would be returned to its sender because there is no such domain (domain-not-found)'],
+  )
   assert.equal((await check('null.example')).reason, 'null-mx')
   const refusing = { ...peers.settings, 'delivery.allowPrivateAddresses': false }
   const before = peers.partners['good.example']?.connections()
@@ -147,7 +155,10 @@ test('a domain that does not exist, null MX and a private address', async () => 
 
 test('the policy in force decides what would be done', async () => {
   const at = (deliver: string) => check('good.example', `version: 1\ndefault:\n  deliver: [${deliver}]\n`)
-  assert.equal((await at('{ tls: { level: authenticated } }, escrow')).wouldBe, 'would become a letter because assurance-too-low')
+  assert.equal(
+    (await at('{ tls: { level: authenticated } }, escrow')).wouldBe,
+    'would become a letter because less proof than the rule asks (assurance-too-low)',
+  )
   assert.equal((await at('{ tls: { min: 1.3 } }, bounce')).wouldBe, 'would go by tls, verified')
   assert.equal((await at('{ opportunistic: { i-understand: may travel unencrypted } }')).wouldBe, 'would go by opportunistic TLS, verified')
 })
@@ -159,7 +170,7 @@ test('a domain with its own route is looked at where the route leads, and the ro
   const strict = { 'org.example': { host: '127.0.0.1', port: peers.own.port, tls: 'verified' as const } }
   assert.match(
     (await check('org.example', defaultPolicyText, { ...peers.settings, 'delivery.routes': strict })).wouldBe,
-    /letter because starttls-not-supported/,
+    /letter because no STARTTLS is offered \(starttls-not-supported\)/,
   )
 })
 
@@ -167,7 +178,7 @@ test('where verified TLS was used lately its loss is taken for a downgrade', asy
   const at = Date.now() - 86_400_000
   await db.write(sql`INSERT INTO posture (domain, verified_at, assurance, identity, host)
     VALUES (${'plain.example'}, ${at}, ${'verified'}, ${'webpki'}, ${'mx.plain.example'})`)
-  const why = 'because downgrade-suspected, after 4 hours of trying'
+  const why = 'because downgrade suspected (downgrade-suspected), after 4 hours of trying'
   assert.equal((await check('plain.example')).wouldBe, `would be held for an administrator ${why}`)
   const holding = { ...peers.settings, 'escrow.onDowngrade': 'hold' as const }
   assert.equal((await check('plain.example', defaultPolicyText, holding)).wouldBe, `would be held for an administrator ${why}`)

@@ -49,9 +49,18 @@ test('domain list and show count the messages that fell back within 7 days, and 
     'messages, not recipients; none for a domain whose TLS stands',
   )
   const listed = await letterlock('list')
-  assert.match(listed, /^diy\.example +not probed yet .* fell back 1 time in 7 days, last because certificate-not-trusted$/m)
-  assert.match(listed, /^town\.example +not probed yet .*! fell back 3 times in 7 days, last because starttls-not-supported$/m)
-  assert.match(await letterlock('show', 'town.example'), /^ {2}! fell back 3 times in 7 days, last because starttls-not-supported$/m)
+  assert.match(
+    listed,
+    /^diy\.example +not probed yet .* fell back 1 time in 7 days, last because certificate not trusted \(certificate-not-trusted\)$/m,
+  )
+  assert.match(
+    listed,
+    /^town\.example +not probed yet .*! fell back 3 times in 7 days, last because no STARTTLS is offered \(starttls-not-supported\)$/m,
+  )
+  assert.match(
+    await letterlock('show', 'town.example'),
+    /^ {2}! fell back 3 times in 7 days, last because no STARTTLS is offered \(starttls-not-supported\)$/m,
+  )
   const shown = JSON.parse(await letterlock('show', 'town.example', '--json'))
   assert.ok(Math.abs(Date.now() - 7 * 86_400_000 - shown.fellBack.since) < 60_000)
 })
