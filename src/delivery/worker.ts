@@ -73,13 +73,26 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const run = (place: DueGroup, group: Group) => {
     const turn = async (): Promise<Leave> => {
       // Its reader waits: it has places of its own, at its destination too.
-      const leave = group.message.kind === 'code' ? () => {} : await turns.take(place.domain)
-      return () => {
+      if (group.message.kind === 'code') return leaving(() => {})
+      const asked = clock()
+      const leave = await turns.take(place.domain)
+      if (clock() - asked < settings['limits.claim'] / renewals) return leaving(leave)
+      // While the database was away, or we were stopped, others may have taken it over; or it was withdrawn.
+      const ours = await renewClaim(spoolParts, group).catch((error: unknown) => {
+        leave()
+        throw error
+      })
+      if (ours) return leaving(leave)
+      leave()
+      throw new Unexpected('others have the claim')
+    }
+    const leaving =
+      (leave: Leave): Leave =>
+      () => {
         leave()
         settling.add(place)
         if (behind !== 'all' && behind.has(sharing.nameOf(place.domain)) && needsRefill(place)) wake()
       }
-    }
     const attempt = parts
       .deliver(group, breaking.signal, turn)
       .catch((error: unknown) => tellFault(log, group, error))

@@ -100,14 +100,16 @@ export async function claimDue({ db, clock, settings }: SpoolParts, due: readonl
   })
 }
 
-/** Keep a claim while a long attempt goes on. */
-export async function renewClaim({ db, clock, settings }: SpoolParts, group: Group): Promise<void> {
-  await db.write(
+/** Keep a claim while a long attempt goes on; false when nothing of it is ours any more. */
+export async function renewClaim({ db, clock, settings }: SpoolParts, group: Group): Promise<boolean> {
+  const renewed = await db.write(
     ...group.recipients.map(
       ({ id, fence }) =>
-        sql`UPDATE recipient SET claimed_until = ${clock() + settings['limits.claim']} WHERE id = ${id} AND fence = ${fence} AND claimed_until > 0`,
+        sql`UPDATE recipient SET claimed_until = ${clock() + settings['limits.claim']} WHERE id = ${id} AND fence = ${fence} AND claimed_until > 0
+          RETURNING id`,
     ),
   )
+  return renewed.some(({ length }) => length > 0)
 }
 
 /** Forget all claims: only for the one serving process of an embedded database, at its start. Elsewhere they lapse. */

@@ -81,9 +81,9 @@ async function start(
     for (const { id } of recipients) await parts.db.write(sql`UPDATE recipient SET state = 'delivered' WHERE id = ${id}`)
   }
   const worker = await startWorker({ spoolParts: parts, settings, clock: parts.clock, log, deliver, room })
-  const until = async (done: () => boolean) => {
+  const until = async (done: () => boolean, most = 60_000) => {
     worker.wake()
-    for (const end = Date.now() + 60_000; !done() && Date.now() < end; ) await wait(5)
+    for (const end = Date.now() + most; !done() && Date.now() < end; ) await wait(5)
     await wait(50)
   }
   const stop = async () => {
@@ -91,7 +91,7 @@ async function start(
     await worker.stop(1000)
     await parts.db.write(sql`DELETE FROM recipient`)
   }
-  return { attempted, until, stop, worker }
+  return { attempted, until, stop, worker, release: () => release() }
 }
 
 test('a group under way is not attempted a second time when the clock jumps past its claim', async () => {
@@ -301,4 +301,22 @@ test('mail that waits for its turn when the worker is stopped is let in, and see
   assert.equal(attempted.length, 4, 'two attempts, and two that were claimed ahead')
   await stop()
   await stopping
+})
+
+test('mail that others took over while it waited for its turn is not attempted', async () => {
+  for (let i = 0; i < 2; i++) await accept(`a${i}@hang.example`)
+  const { attempted, until, stop, release } = await start(
+    (domain) => domain === 'hang.example',
+    () => 1,
+  )
+  await until(() => attempted.length >= 1)
+  now += parts.settings['limits.claim'] + 1
+  // Another process found that we had not renewed our claims for so long.
+  const theirs = sql`UPDATE recipient SET fence = fence + 1, claimed_until = ${now + parts.settings['limits.claim']} WHERE fence = 1 RETURNING id`
+  assert.equal((await parts.db.write(theirs))[0]?.length, 2, 'one is attempted, one was claimed ahead')
+  release()
+  await until(() => false, 300)
+  const begun = attempted.length
+  await stop()
+  assert.equal(begun, 1)
 })
