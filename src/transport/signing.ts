@@ -61,8 +61,10 @@ async function* withHead({ bytes, instead }: Head, open: () => Readable): AsyncG
   yield bytes
   let skip = instead
   for await (const chunk of open() as AsyncIterable<Buffer>) {
-    if (skip < chunk.length) yield chunk.subarray(skip)
-    skip = Math.max(0, skip - chunk.length)
+    const from = Math.min(skip, chunk.length)
+    skip -= from
+    // Not to be looked at behind this: whoever sends it frees it (single-use.ts).
+    if (from < chunk.length) yield chunk.subarray(from)
   }
 }
 
