@@ -1,3 +1,4 @@
+-- compatible-from: 11
 -- What is about a letter or a message is found by it: the sender's page looks for the notice that waits. Only mail of our own is about something.
 CREATE INDEX message_about ON message (about) WHERE about IS NOT NULL;
 
