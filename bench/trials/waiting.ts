@@ -39,6 +39,7 @@ export const waiting: Trial = {
       const begun = performance.now()
       await cpuAtRest(now.account, mostRest)
       const rest = rounded((performance.now() - begun) / 1000, 0)
+      await rateOfOthers(now, parts) // it has been started anew, and has delivered nothing since: as warm as when nothing waited
       const full = { rate: await rateOfOthers(now, parts), restart: await restart(now, parts) }
       now = full.restart.contestant
       return [
