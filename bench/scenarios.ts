@@ -33,7 +33,7 @@ export const scenarios: readonly Scenario[] = [
   },
   { name: '4k', about: '4 KB, 20 kept sessions', messages: 1000, octets: 4 * kb, ...kept },
   { name: '100k', about: '100 KB, 20 kept sessions', messages: 400, octets: 100 * kb, ...kept },
-  { name: '10m', about: '10 MB, 4 kept sessions', messages: 16, octets: 10 * kb * kb, sessions: 4, kept: true },
+  { name: '10m', about: '10 MB, 4 kept sessions', messages: 48, octets: 10 * kb * kb, sessions: 4, kept: true },
   { name: '20k-once', about: '20 KB, a connection for each message, 20 at once', messages: 600, octets: 20 * kb, ...once },
   { name: '4k-once', about: '4 KB, a connection for each message, 20 at once', messages: 600, octets: 4 * kb, ...once },
   { name: 'far', about: '20 KB to 200 domains 50 ms away, a tenth of them dead', messages: 1000, octets: 20 * kb, distant: true, ...kept },
