@@ -77,7 +77,7 @@ const briefly: { readonly [reason in Reason]?: string } = {
   'certificate-expired': 'certificate expired or not yet valid',
   'certificate-not-trusted': 'certificate not trusted',
   'certificate-host-mismatch': 'certificate for another host',
-  'validation-failure': 'the handshake failed',
+  'validation-failure': 'its TLS could not be validated',
   'assurance-too-low': 'less proof than the rule asks',
   'tlsa-invalid': 'DANE records unusable',
   'dnssec-invalid': 'DNSSEC bogus',

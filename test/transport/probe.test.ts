@@ -67,7 +67,10 @@ test('a host that the enforced policy does not name: the line to add is in the a
   const found = await check('unnamed.example')
   assert.deepEqual(found.mx[0]?.sts, { mode: 'enforce', named: false })
   assert.match(found.advice, /^Name mx\.unnamed\.example in the MTA-STS policy of unnamed\.example \("mx: mx\.unnamed\.example"\)/)
-  assert.match(found.wouldBe, /^would become a letter because validation-failure, after 24 hours of trying$/)
+  assert.match(
+    found.wouldBe,
+    /^would become a letter because its TLS could not be validated \(validation-failure\), after 24 hours of trying$/,
+  )
 })
 
 test('a policy that cannot be had is told, and does not change what is proven', async () => {
