@@ -1,6 +1,6 @@
 /** Takes the dot-stuffing off a DATA stream and finds its one true end: a pure machine over bytes, the same whatever pieces they come in. */
 import { isAscii } from 'node:buffer'
-import { controlFinder, copyRun } from '../mail/controls.ts'
+import { controlFinder, copyRun, plainLineSkipper } from '../mail/controls.ts'
 
 /** What makes a whole message unacceptable. */
 export type Fault = 'bare-cr' | 'bare-lf' | 'nul' | 'long-line'
@@ -62,6 +62,7 @@ export function createUnstuffer(lineLimit: number): Unstuffer {
 
   const feed = (chunk: Buffer): Unstuffed => {
     const nextControl = controlFinder(chunk)
+    const skipPlainLines = plainLineSkipper(chunk, lineLimit)
     const content = createKeeper(chunk)
     const clear = (end: number) => {
       const kept = content.upTo(end)
@@ -69,6 +70,9 @@ export function createUnstuffer(lineLimit: number): Unstuffer {
       return kept
     }
     for (let at = 0; at < chunk.length; ) {
+      // Nothing happens in them.
+      if (state === start) at = skipPlainLines(at)
+      if (at === chunk.length) break
       const byte = chunk[at] as number
       if ((state === afterCr || state === afterDotCr) && endsLine(byte)) {
         if (state === afterDotCr) {

@@ -1,5 +1,5 @@
 /** Content on its way into DATA: dots doubled at line starts, CRLF line ends or nothing (RFC 5321 §4.5.2, §2.3.8). */
-import { controlFinder } from '../mail/controls.ts'
+import { controlFinder, plainLineSkipper } from '../mail/controls.ts'
 import { hasPlainLines } from '../mail/plain-lines.ts'
 
 /** A bare CR or LF was about to leave: what looks like one line here may be two there (SMTP smuggling). */
@@ -56,14 +56,21 @@ export function stuffedWhole(content: Buffer): Buffer | undefined {
 function inspect(chunk: Buffer, before: number): number | undefined {
   if (chunk.length === 0) return 0
   if ((chunk[0] === LF) !== (before === CR)) return undefined
-  let dots = 0
-  if (before === LF ? chunk[0] === DOT : before === CR && chunk[1] === DOT) dots++
-  if (dots === 0 && hasPlainLines(chunk)) return 0
+  // Where the first line begins, if one does at this end.
+  const first = before === LF ? 0 : before === CR ? 1 : undefined
+  if (hasPlainLines(chunk) && (first === undefined || chunk[first] !== DOT)) return 0
   const nextControl = controlFinder(chunk)
-  for (let at = nextControl(before === CR ? 1 : 0); at < chunk.length; at = nextControl(at + 1)) {
+  const skipPlainLines = plainLineSkipper(chunk, Number.POSITIVE_INFINITY)
+  let dots = 0
+  const passLines = (from: number) => {
+    const at = skipPlainLines(from)
+    if (chunk[at] === DOT) dots++
+    return at
+  }
+  for (let at = nextControl(first === undefined ? 0 : passLines(first)); at < chunk.length; at = nextControl(at)) {
     const octet = chunk[at]
     if (octet === LF || (octet === CR && at + 1 < chunk.length && chunk[at + 1] !== LF)) return undefined
-    if (octet === CR && chunk[++at + 1] === DOT) dots++
+    at = octet === CR ? passLines(at + 2) : at + 1
   }
   return dots
 }
