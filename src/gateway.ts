@@ -9,6 +9,7 @@ import { startWorker } from './delivery/worker.ts'
 import { createDetect } from './detect/detect.ts'
 import { createVault } from './methods/escrow/vault.ts'
 import { buildMethods, type MethodName, methods } from './methods/index.ts'
+import { readFigures } from './monitor/figures.ts'
 import { startProbes } from './monitor/probes.ts'
 import { type Certificate, firstCertificate } from './ops/certificate.ts'
 import { type Clock, systemClock } from './ops/clock.ts'
@@ -16,6 +17,7 @@ import { watchClock } from './ops/clock-watch.ts'
 import { type Closers, createClosers } from './ops/closers.ts'
 import { CommandError } from './ops/errors.ts'
 import { startHealth } from './ops/health.ts'
+import { createMetrics } from './ops/metrics.ts'
 import { pathOf, type Settings } from './ops/settings.ts'
 import { policyTags } from './routing/asked.ts'
 import { createExaminer } from './routing/examiner.ts'
@@ -123,8 +125,10 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const detect = createDetect()
   atEnd('detectors', () => detect.close())
   const time = watchClock({ clock, log, lastKnown: await lastSeen(db) })
+  const metrics = createMetrics({ engine: db.engine.name, figures: () => readFigures(db, clock()) })
   const delivery = {
     clockBelieved: time.believed,
+    timed: metrics.delivered,
     ...{ spoolParts, spool, settings, clock, log },
     planFor: createPlanner({ policyOf: async (revision) => (await policyOf(policies, revision)).policy, detect, log }),
     attemptStep: (step: { method: string; options: unknown }, attempt: object) => {
@@ -174,7 +178,7 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
     startAdmin({ settings, db, clock, log, policies, examine, read, detect, signer: keyring }, ready),
   )
   atEnd('admin.listen', () => admin.close())
-  const health = await listening('metrics.listen', () => startHealth(settings['metrics.listen'], ready))
+  const health = await listening('metrics.listen', () => startHealth(settings['metrics.listen'], ready, metrics.expose))
   atEnd('metrics.listen', () => health.close())
 
   let certificate = await smtpCertificate(settings)

@@ -12,12 +12,14 @@ import type { PlanFacts } from '../routing/facts.ts'
 import type { ClaimedRecipient, Group } from '../spool/claim.ts'
 import { nextAttempt } from '../spool/schedule.ts'
 import { settleGroup } from '../spool/settle.ts'
+import { count } from '../store/count.ts'
 import { mayPass } from '../store/passing.ts'
 import { alarmEntries, alarmsOf } from './alarms.ts'
 import type { DeliveryParts } from './deliver.ts'
 import { type FollowUps, followUps } from './follow-ups.ts'
 import { withoutQuotes } from './quotes.ts'
 import { type Planned, settlementOf } from './settlement.ts'
+import { tally } from './tally.ts'
 import { isDamage } from './walk.ts'
 
 /** What is known of the message: all of its header, its facts and a way to open it, or none of both where it could not be read. */
@@ -46,11 +48,17 @@ export async function conclude(
   const alarms = alarmsOf(group.domain, endings)
 
   const writes = endings.flatMap(({ answer, outcome }) => (outcome.kind === 'delivered' ? (answer?.writes ?? []) : []))
-  const more = [...writes, ...follow.statements, ...alarmEntries(alarms, parts.clock())]
+  const more = [
+    ...writes,
+    ...follow.statements,
+    ...alarmEntries(alarms, parts.clock()),
+    ...count(tally(message.kind, endings, follow.settlements)),
+  ]
   const { finished } = await surely(parts, group, signal, () => settleGroup(parts.spoolParts, group, follow.settlements, more))
   if (writes.length > 0) failpoint('settle.letter')
   if (follow.statements.length > 0) failpoint('settle.bounce')
   for (const ending of endings) tell(parts, group, ending)
+  if (message.kind === 'mail') time(parts, message.acceptedAt, endings)
   for (const { action, ...alarm } of alarms) parts.log.warn({ message: message.id, ...alarm }, action)
   await Promise.all(endings.map(({ answer }) => answer?.settled?.()))
   if (!finished || writes.length > 0 || follow.statements.length > 0) parts.spool.wake()
@@ -131,6 +139,10 @@ function tell({ log }: DeliveryParts, { message }: Group, { recipient, outcome, 
   if (isDamage(outcome)) log.error({ ...mail, why }, 'a message is held, and nothing is tried until an operator decides')
   else if (message.kind === 'request' && outcome.kind === 'failed') log.warn({ ...mail, why }, 'an approver could not be asked')
   else log.info({ ...mail, method, outcome: outcome.kind satisfies Outcome['kind'], why }, 'attempt')
+}
+
+function time({ timed, clock }: DeliveryParts, acceptedAt: number, endings: readonly Planned[]): void {
+  for (const { outcome, method } of endings) if (outcome.kind === 'delivered') timed?.(method, Math.max(0, clock() - acceptedAt))
 }
 
 /**

@@ -37,6 +37,8 @@ export type DeliveryParts = {
   readonly log: Logger
   /** False while the clock seems to have jumped: then no mail is given up for its age. Absent: it always is believed. */
   readonly clockBelieved?: () => boolean
+  /** Told of each delivery of submitted mail once it is recorded: by which method, and how many milliseconds after its acceptance. */
+  readonly timed?: (method: string, milliseconds: number) => void
   /** The plan for one recipient by the policy revision stamped at acceptance, and the facts that decided. */
   readonly planFor: (
     revision: number,

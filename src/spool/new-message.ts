@@ -4,7 +4,9 @@ import { entry } from '../audit/audit.ts'
 import { domainOf } from '../mail/address.ts'
 import type { Envelope } from '../mail/envelope.ts'
 import { newId } from '../mail/id.ts'
+import { counted } from '../ops/counters.ts'
 import { newFileKey, sealWhole } from '../seal/age.ts'
+import { count } from '../store/count.ts'
 import { expecting, type Statement, sql } from '../store/db.ts'
 import { envelopeMac } from './envelope-mac.ts'
 import { sealFrozen } from './frozen.ts'
@@ -110,6 +112,7 @@ export function messageRows({ keyring, settings }: SpoolParts, mail: NewMessage)
         tls: mail.client.tls,
       },
     }),
+    ...(mail.kind === 'mail' ? count([counted('letterlock_messages_accepted_total', {})]) : []),
   ]
 }
 

@@ -41,7 +41,7 @@ test('/readyz says what is wrong while /livez stays', async () => {
 })
 
 test('other paths and methods are refused', async () => {
-  assert.equal((await ask('/metrics')).status, 404)
+  assert.equal((await ask('/metrics')).status, 404) // without figures to show
   assert.equal((await ask('/readyz', { method: 'POST' })).status, 405)
   assert.deepEqual(await ask('/livez', { method: 'HEAD' }), { status: 200, text: '' })
 })
