@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { program } from '../world/program.ts'
+import { runProgram } from '../world/program.ts'
 
 let folder: string
 before(async () => {
@@ -12,21 +11,9 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true, force: true }))
 
-type Ran = { readonly code: number | null; readonly out: string; readonly err: string }
-
 /** Run the command as a person would, with a data folder of its own. */
-async function letterlock(args: string[], { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {}): Promise<Ran> {
-  const child = spawn(process.execPath, [...program, ...args], {
-    cwd: folder,
-    env: { ...process.env, LETTERLOCK_DATA: join(folder, 'data'), ...env },
-  })
-  const [out, err]: [string[], string[]] = [[], []]
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))
-  child.stdin.end(input)
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { code, out: out.join(''), err: err.join('') }
-}
+const letterlock = (args: string[], { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {}) =>
+  runProgram(args, { folder, input, env: { LETTERLOCK_DATA: join(folder, 'data'), ...env } })
 
 async function file(name: string, text: string): Promise<string> {
   await writeFile(join(folder, name), text)

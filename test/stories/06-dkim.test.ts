@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { promisify } from 'node:util'
 import { generateKey } from 'openpgp'
 import { publicRecord } from '../../src/mail/dkim.ts'
 import { importKey } from '../../src/methods/pgp/keys.ts'
 import { sql } from '../../src/store/db.ts'
 import { dkimpy, verifyDkim } from '../world/dkim.ts'
-import { program } from '../world/program.ts'
+import { runProgram } from '../world/program.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -26,10 +24,10 @@ after(() => Promise.all([world.close(), signingWorld.close()]))
 
 /** Run a command beside the running gateway. */
 async function letterlock(at: World, ...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [...program, ...args], {
-    env: { ...process.env, LETTERLOCK_DATA: at.settings.data, LETTERLOCK_DATABASE: at.settings.database },
-  })
-  return stdout
+  const { data, database } = at.settings
+  const ran = await runProgram(args, { env: { LETTERLOCK_DATA: data, LETTERLOCK_DATABASE: database } })
+  assert.equal(ran.code, 0, ran.err)
+  return ran.out
 }
 
 /** Read a zone line as a DNS server would. */

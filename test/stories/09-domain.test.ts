@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +6,7 @@ import { after, before, test } from 'node:test'
 import type { DomainCheck } from '../../src/monitor/check.ts'
 import { keepProbe } from '../../src/monitor/history.ts'
 import { openDatabase } from '../../src/store/open.ts'
-import { program } from '../world/program.ts'
+import { runProgram } from '../world/program.ts'
 import { writeSettings } from '../world/settings-file.ts'
 import { type Peers, startPeers } from './world.ts'
 
@@ -29,20 +28,8 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-type Ran = { readonly code: number | null; readonly out: string; readonly err: string; readonly errors: readonly string[] }
-
-/** The command as a person runs it; `errors` are the pieces of stderr as they came. */
-async function letterlock(args: string[], env: Record<string, string> = {}): Promise<Ran> {
-  const child = spawn(process.execPath, [...program, ...args, '--config', config], {
-    cwd: folder,
-    env: { ...process.env, ...env },
-  })
-  const [out, errors]: [string[], string[]] = [[], []]
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => errors.push(chunk.toString()))
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { code, out: out.join(''), err: errors.join(''), errors }
-}
+const letterlock = (args: string[], env?: Record<string, string>) =>
+  runProgram([...args, '--config', config], { folder, ...(env && { env }) })
 
 test('domain check --json tells every host, a verdict per level, what we would do, and the fix', async () => {
   const ran = await letterlock(['domain', 'check', 'old.example', '--json'])

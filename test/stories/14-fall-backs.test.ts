@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { promisify } from 'node:util'
 import { standings } from '../../src/monitor/fall-backs.ts'
-import { program } from '../world/program.ts'
+import { runProgram } from '../world/program.ts'
 import { writeSettings } from '../world/settings-file.ts'
 import { startWorld, type World } from './world.ts'
 
@@ -25,10 +23,7 @@ after(async () => {
 })
 
 /** What the command prints. */
-async function letterlock(...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [...program, 'domain', ...args, '--config', config], { cwd: folder })
-  return stdout
-}
+const letterlock = async (...args: string[]): Promise<string> => (await runProgram(['domain', ...args, '--config', config], { folder })).out
 
 const write = async (...to: string[]) => world.settled(await world.send({ from: 'a@org.example', to, subject: 'Results', text: 'Well.' }))
 

@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { createTransport } from 'nodemailer'
 import { encodeIdentity, encodeRecipient, x25519Identity } from '../../src/seal/age.ts'
 import { peer } from '../world/peers.ts'
-import { program } from '../world/program.ts'
+import { program, runProgram } from '../world/program.ts'
 import { moved, writeSettings } from '../world/settings-file.ts'
 import { eventually, type Peers, startPeers } from './world.ts'
 
@@ -58,16 +58,7 @@ async function stop(): Promise<void> {
   running = undefined
 }
 
-type Ran = { readonly code: number | null; readonly out: string; readonly err: string }
-
-async function letterlock(args: readonly string[], config = 'letterlock.json'): Promise<Ran> {
-  const child = spawn(process.execPath, [...program, ...args, '--config', join(folder, config)])
-  const [out, err]: [string[], string[]] = [[], []]
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { code, out: out.join(''), err: err.join('') }
-}
+const letterlock = (args: readonly string[], config = 'letterlock.json') => runProgram([...args, '--config', join(folder, config)])
 
 async function json<T>(args: readonly string[], config?: string): Promise<T> {
   const ran = await letterlock([...args, '--json'], config)

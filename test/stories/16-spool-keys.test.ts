@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { after, before, test } from 'node:test'
 import { pathOf } from '../../src/ops/settings.ts'
 import { listEpochs } from '../../src/seal/keyring.ts'
 import { sql } from '../../src/store/db.ts'
-import { program } from '../world/program.ts'
+import { runProgram } from '../world/program.ts'
 import { eventually, startWorld, type World } from './world.ts'
 
 let world: World
@@ -18,15 +17,10 @@ type Epochs = { epochs: { epoch: string; key: string; messages: number }[] }
 /** Run `letterlock keys spool …` beside the gateway of this process. */
 async function spoolKeys(...args: string[]): Promise<Epochs> {
   const { data, database, keys, blobs } = world.settings
-  const child = spawn(process.execPath, [...program, 'keys', 'spool', ...args, '--json'], {
-    env: { ...process.env, LETTERLOCK_DATA: data, LETTERLOCK_DATABASE: database, LETTERLOCK_KEYS: keys, LETTERLOCK_BLOBS: blobs },
-  })
-  const [out, err]: [string[], string[]] = [[], []]
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))
-  const code = await new Promise((resolve) => child.once('close', resolve))
-  assert.equal(code, 0, err.join(''))
-  return JSON.parse(out.join('')) as Epochs
+  const env = { LETTERLOCK_DATA: data, LETTERLOCK_DATABASE: database, LETTERLOCK_KEYS: keys, LETTERLOCK_BLOBS: blobs }
+  const ran = await runProgram(['keys', 'spool', ...args, '--json'], { env })
+  assert.equal(ran.code, 0, ran.err)
+  return JSON.parse(ran.out) as Epochs
 }
 
 const mail = { from: 'a@org.example', to: 'max@shut.example', subject: 'x', text: 'x' }

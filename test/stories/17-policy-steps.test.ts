@@ -1,16 +1,13 @@
 /** Steps of the policy that wait for people: held by a rule, or because a letter would need more proof than there is. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { after, before, test } from 'node:test'
-import { promisify } from 'node:util'
 import { listQueue } from '../../src/delivery/trace.ts'
 import type { PartnerMail } from '../../src/demo/partner.ts'
 import { operate, type QueueAction, type QueueChoice } from '../../src/spool/queue.ts'
 import { sql } from '../../src/store/db.ts'
-import { program } from '../world/program.ts'
+import { runProgram } from '../world/program.ts'
 import { startWorld, type World } from './world.ts'
 
-const execute = promisify(execFile)
 let world: World
 before(async () => {
   world = await startWorld(
@@ -122,8 +119,8 @@ test('held mail stays held when the gateway is started again', async () => {
 test('the queue shows what is held, by which rule and who may release it', async () => {
   const id = await send('board', 'cli@lab.example')
   await held(id)
-  const env = { ...process.env, LETTERLOCK_DATA: world.settings.data, LETTERLOCK_DATABASE: world.settings.database }
-  const run = async (...args: string[]) => (await execute(process.execPath, [...program, 'queue', ...args], { env })).stdout
+  const env = { LETTERLOCK_DATA: world.settings.data, LETTERLOCK_DATABASE: world.settings.database }
+  const run = async (...args: string[]) => (await runProgram(['queue', ...args], { env })).out
   assert.match(await run('list', '--held'), /cli@lab\.example +held-by-rule +board +head@org\.example, deputy@org\.example/)
   assert.match(await run('release', id, '--comment', 'by hand'), new RegExp(`${id}-1 is released`))
   await world.restart()

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { createTransport } from 'nodemailer'
-import { program } from '../world/program.ts'
+import { program, runProgram } from '../world/program.ts'
 import { writeSettings } from '../world/settings-file.ts'
 import { eventually, type Peers, startPeers } from './world.ts'
 
@@ -47,18 +47,7 @@ after(async () => {
 const base = () => `http://127.0.0.1:${peers.settings['admin.listen'].port}`
 
 /** A command beside the running gateway, as an admin runs it. */
-async function letterlock(args: string[]): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
-  const child = spawn(process.execPath, [...program, ...args, '--config', config], { cwd: folder })
-  let [out, err] = ['', '']
-  child.stdout.on('data', (chunk: Buffer) => {
-    out += chunk.toString()
-  })
-  child.stderr.on('data', (chunk: Buffer) => {
-    err += chunk.toString()
-  })
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { code, out, err }
-}
+const letterlock = (args: string[]) => runProgram([...args, '--config', config], { folder })
 
 const ask = (path: string, given: RequestInit = {}) =>
   fetch(`${base()}${path}`, { ...given, headers: { authorization: `Bearer ${token}`, ...given.headers } })

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { program } from '../world/program.ts'
+import { runProgram } from '../world/program.ts'
 import { writeSettings } from '../world/settings-file.ts'
 import { startWorld, type World } from './world.ts'
 
@@ -22,18 +21,8 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-type Ran = { readonly code: number | null; readonly out: string; readonly err: string }
-
 /** `letterlock policy …` as an admin runs it, beside the running gateway. */
-async function policy(...args: string[]): Promise<Ran> {
-  const words = [...program, 'policy', ...args, '--config', config]
-  const child = spawn(process.execPath, words, { cwd: folder })
-  const [out, err]: [string[], string[]] = [[], []]
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { code, out: out.join(''), err: err.join('') }
-}
+const policy = (...args: string[]) => runProgram(['policy', ...args, '--config', config], { folder })
 
 async function json(...args: string[]) {
   const ran = await policy(...args, '--json')
