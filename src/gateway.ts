@@ -149,7 +149,7 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   atEnd('delivery worker', () => worker.stop(0))
   spool.serve(worker)
 
-  const vault = createVault(parts)
+  const vault = createVault({ ...parts, timed: metrics.read })
   const every = (interval: number, what: string, work: () => Promise<unknown>) => {
     const once = () => void work().catch((error) => log.error({ err: error }, `${what} failed`))
     const timer = setInterval(once, interval)

@@ -2,9 +2,11 @@
 import { timingSafeEqual } from 'node:crypto'
 import { entry } from '../../audit/audit.ts'
 import { newId } from '../../mail/id.ts'
+import { counted } from '../../ops/counters.ts'
 import type { Settings } from '../../ops/settings.ts'
 import type { Keyring } from '../../seal/keyring.ts'
 import type { Spool } from '../../spool/spool.ts'
+import { count } from '../../store/count.ts'
 import { type Db, expecting, type Statement, sql, Unexpected } from '../../store/db.ts'
 import {
   type CodeInput,
@@ -80,7 +82,7 @@ export async function askForCode(
     const { kind, statements } = await nextCode(parts, letter, seen, keep)
     try {
       // Fenced by the number of codes seen: of two requests at once one looks again.
-      await parts.db.write(unchanged(letter, seen), ...more, ...statements)
+      await parts.db.write(unchanged(letter, seen), ...more, ...statements, ...countCode(kind))
       if (kind === 'sent') parts.spool.wake()
       return { kind }
     } catch (error) {
@@ -88,6 +90,9 @@ export async function askForCode(
     }
   }
 }
+
+const countCode = (result: Asked['kind'] | 'right' | 'wrong' | 'spent'): Statement[] =>
+  count([counted('letterlock_codes_total', { result })])
 
 async function nextCode(
   parts: CodeParts,
@@ -154,6 +159,7 @@ export async function tryCode(
       statements: [
         sql`DELETE FROM code_try WHERE id = ${id}`,
         sql`UPDATE code SET used_at = ${clock()} WHERE id = ${found.id} AND used_at IS NULL`,
+        ...countCode('right'),
       ],
     }
   }
@@ -162,7 +168,10 @@ export async function tryCode(
     await spendShortCodes(parts, letter)
     return { kind: 'spent' }
   }
-  await db.write(entry(clock(), { actor: 'portal', action: 'letter.code-wrong', object: idOf(letter), detail: { client } }))
+  await db.write(
+    entry(clock(), { actor: 'portal', action: 'letter.code-wrong', object: idOf(letter), detail: { client } }),
+    ...countCode('wrong'),
+  )
   return { kind: 'wrong', triesLeft: Math.max(0, triesPerSession - tries.session) }
 }
 
@@ -253,6 +262,8 @@ async function spendShortCodes(parts: CodeParts, letter: Letter): Promise<void> 
     more: [
       sql`UPDATE code SET spent = 1 WHERE letter = ${idOf(letter)} AND long = 0`,
       entry(now, { actor: 'portal', action: 'letter.codes-spent', object: idOf(letter), detail: { wrongTries: triesPerDay } }),
+      ...countCode('wrong'),
+      ...countCode('spent'),
     ],
   })
 }

@@ -2,6 +2,8 @@
 import { Readable } from 'node:stream'
 import { entry } from '../../audit/audit.ts'
 import { newId } from '../../mail/id.ts'
+import { counted } from '../../ops/counters.ts'
+import { count } from '../../store/count.ts'
 import { expecting, type Statement, sql, Unexpected } from '../../store/db.ts'
 import type { Parts as MethodParts } from '../method.ts'
 import type { Attachment } from './attachments.ts'
@@ -84,7 +86,10 @@ export type Vault = {
   readonly sender: SenderDesk
 }
 
-type Parts = Pick<MethodParts, 'db' | 'keyring' | 'spool' | 'settings' | 'clock' | 'log'>
+type Parts = Pick<MethodParts, 'db' | 'keyring' | 'spool' | 'settings' | 'clock' | 'log'> & {
+  /** Told when a letter is read for the first time, so many milliseconds after it was sealed. */
+  readonly timed?: (milliseconds: number) => void
+}
 
 /** The vault over the given database, keys and spool. */
 export function createVault(parts: Parts): Vault {
@@ -150,31 +155,41 @@ async function seek(parts: Parts, alarm: Alarm, text: string): Promise<Sought> {
 
 /** Not waited for, so that a known link takes no longer than an unknown one. */
 function noteVisit({ db, clock, log }: Parts, letter: Letter): void {
-  db.write(visit(letter, clock(), 'visit')).catch((error: unknown) => log.warn({ err: error }, 'a visit could not be recorded'))
+  const noted = async () => {
+    const { id, row } = visit(letter, clock(), 'visit')
+    const [known] = await db.read(sql`SELECT id FROM letter_visit WHERE id = ${id}`)
+    if (known === undefined) await db.write(expecting(1, row), ...countVisit('visit'))
+  }
+  noted().catch((error: unknown) => {
+    if (!(error instanceof Unexpected)) log.warn({ err: error }, 'a visit could not be recorded') // else another came first
+  })
 }
 
 /** At most one row a minute of a kind and letter, however often a robot comes. */
-function visit({ binding: { letter } }: Letter, now: number, kind: 'visit' | 'continue'): Statement {
+function visit({ binding: { letter } }: Letter, now: number, kind: 'visit' | 'continue'): { readonly id: string; readonly row: Statement } {
   const id = `${letter}-${kind}-${Math.floor(now / 60_000)}`
-  return sql`INSERT INTO letter_visit (id, letter, at, kind) VALUES (${id}, ${letter}, ${now}, ${kind}) ON CONFLICT DO NOTHING`
+  return { id, row: sql`INSERT INTO letter_visit (id, letter, at, kind) VALUES (${id}, ${letter}, ${now}, ${kind}) ON CONFLICT DO NOTHING` }
 }
+
+const countVisit = (kind: 'visit' | 'continue' | 'read' | 'not-me'): Statement[] =>
+  count([counted('letterlock_link_visits_total', { kind })])
 
 async function begin(parts: Parts, alarm: Alarm, text: string): Promise<Begun> {
   const sought = await seek(parts, alarm, text)
   if (sought.kind !== 'letter') return sought
   const { letter, secret } = sought
   const now = parts.clock()
-  const pressed = visit(letter, now, 'continue')
+  const pressed = [visit(letter, now, 'continue').row, ...countVisit('continue')]
   if (letter.proof === 'link') {
     const opened = await open(parts, alarm, letter, openLetter(parts.keyring, letter, secret))
     if (opened === undefined) return { kind: 'unknown' }
-    await parts.db.write(opened.statement, pressed)
+    await parts.db.write(opened.statement, ...pressed)
     return { kind: 'session', cookie: opened.cookie, session: opened.session }
   }
   if (letter.proof === 'second-factor') return { kind: 'unknown' } // never with less than was asked for
   const { cookie, session, statement } = newSession(now, letter.binding.letter, { stage: 'code', secret: text.toLowerCase() })
-  if (letter.proof === 'passphrase') await parts.db.write(statement, pressed)
-  else await askForCode(parts, letter, { keep: true, more: [statement, pressed] })
+  if (letter.proof === 'passphrase') await parts.db.write(statement, ...pressed)
+  else await askForCode(parts, letter, { keep: true, more: [statement, ...pressed] })
   return { kind: 'session', cookie, session }
 }
 
@@ -272,7 +287,7 @@ async function* contentOf({ spool }: Parts, { binding }: Letter, fileKey: Buffer
   yield* content as AsyncIterable<Buffer>
 }
 
-async function markRead({ db, clock }: Parts, { binding }: Letter): Promise<void> {
+async function markRead({ db, clock, timed }: Parts, { binding, outside }: Letter): Promise<void> {
   const now = clock()
   const id = binding.letter
   const statements: Statement[] = [
@@ -280,9 +295,11 @@ async function markRead({ db, clock }: Parts, { binding }: Letter): Promise<void
     sql`UPDATE recipient SET state = 'letter-read' WHERE id = ${binding.recipient} AND state LIKE 'letter-%'`,
     sql`INSERT INTO letter_visit (id, letter, at, kind) VALUES (${newId(now)}, ${id}, ${now}, 'read')`,
     entry(now, { actor: 'portal', action: 'letter.read', object: id, detail: { to: binding.address, proof: binding.proof } }),
+    ...countVisit('read'),
   ]
   try {
     await db.write(...statements)
+    timed?.(Math.max(0, now - outside.createdAt))
   } catch (error) {
     if (!(error instanceof Unexpected)) throw error // another window was first
   }
@@ -306,6 +323,7 @@ async function notMe(parts: Parts, alarm: Alarm, text: string): Promise<void> {
       ),
       ...mail.statements,
       entry(now, { actor: 'portal', action: 'letter.not-me', object: binding.letter, detail: { to: binding.address } }),
+      ...countVisit('not-me'),
     )
     spool.wake()
   } catch (error) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { newSecret } from '../../../src/methods/escrow/secret.ts'
+import { readCounts } from '../../../src/store/count.ts'
 import { sql } from '../../../src/store/db.ts'
 import { codeIn, day, hour, minute, openWorld, pressContinue, sealedLetter, type World } from './world.ts'
 
@@ -28,6 +29,36 @@ const stageOf = async (cookie: string) => {
 const codes = async () => (await world.carry()).filter(({ kind }) => kind === 'code')
 const enter = (cookie: string, input: string) => world.vault.enterCode(cookie, input, '192.0.2.1')
 const wrongCode = (right: string) => (right.startsWith('1') ? '2' : '1') + right.slice(1)
+
+test('visits, codes and readings are counted with what they are', async () => {
+  const counts = async () =>
+    Object.fromEntries((await readCounts(world.parts.db)).map(({ name, labels, by }) => [[name, ...Object.values(labels)].join(' '), by]))
+  const before = await counts()
+  const grown = async () => {
+    const added = Object.entries(await counts()).map(([key, by]) => [key, by - (before[key] ?? 0)] as const)
+    return Object.fromEntries(added.filter(([key, by]) => by > 0 && /codes|visits/.test(key)))
+  }
+  for (let i = 0; i < 3; i++) await world.vault.find(secret)
+  const cookie = await pressContinue(world, secret)
+  await pressContinue(world, secret)
+  const code = codeIn((await codes())[0])
+  await enter(cookie, wrongCode(code))
+  const opened = await enter(cookie, code)
+  assert.ok(opened.kind === 'open')
+  await world.vault.read(opened.cookie)
+  await world.vault.read(opened.cookie)
+  await world.vault.notMe(secret)
+  assert.deepEqual(await grown(), {
+    'letterlock_codes_total kept': 1,
+    'letterlock_codes_total right': 1,
+    'letterlock_codes_total sent': 1,
+    'letterlock_codes_total wrong': 1,
+    'letterlock_link_visits_total continue': 2,
+    'letterlock_link_visits_total not-me': 1,
+    'letterlock_link_visits_total read': 1,
+    'letterlock_link_visits_total visit': 1,
+  })
+})
 
 test('Continue sends one code; its words stand on the page and in the mail; it works ten minutes from the 250', async () => {
   const cookie = await pressContinue(world, secret)
