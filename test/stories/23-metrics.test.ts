@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { sql } from '../../src/store/db.ts'
 import { type Exposed, readExposition } from '../world/exposition.ts'
+import { form, reader } from './reader.ts'
 import { eventually, startWorld, type World } from './world.ts'
 
 let world: World
@@ -76,6 +77,28 @@ test('the text is plain, tells what runs, and names no person, host or secret', 
   const head = await ask('/metrics', 'HEAD')
   assert.deepEqual([head.status, await head.text()], [200, ''])
   assert.equal((await ask('/metrics', 'POST')).status, 405)
+})
+
+test('the way of a letter to its reader is counted, and how long it took', async () => {
+  const partner = world.partners['town.example'] ?? assert.fail()
+  const notice = await world.arrival(partner, ({ content }) => content.includes('/m/'))
+  const link = /http:\/\/localhost:\d+\/m\/[0-9a-z]{32}/.exec(notice.content.toString()) ?? assert.fail('the notice has no link')
+  const { follow } = reader()
+  const landing = form(await follow(link[0]))
+  const enter = form(await follow(landing.action, landing.fields))
+  const mail = await world.arrival(partner, ({ content }) => /^Subject: \d{4} \d{4}/m.test(content.toString()))
+  const code = /^Subject: (\d{4} \d{4})/m.exec(mail.content.toString())?.[1] ?? assert.fail()
+  assert.equal((await follow(enter.action, { ...enter.fields, code })).status, 200)
+  const { samples } = await eventually('the reading to be counted', async () => {
+    const scraped = await scrape()
+    return scraped.samples.get('letterlock_link_visits_total{kind="read"}') === 1 ? scraped : undefined
+  })
+  assert.equal(samples.get('letterlock_letters{state="read"}'), 1)
+  assert.equal(samples.get('letterlock_letters{state="notified"}'), 0)
+  assert.equal(samples.get('letterlock_codes_total{result="right"}'), 1)
+  assert.equal(samples.get('letterlock_link_visits_total{kind="continue"}'), 1)
+  assert.equal(samples.get('letterlock_time_to_read_seconds_count'), 1)
+  assert.equal(samples.get('letterlock_time_to_read_seconds_bucket{le="60"}'), 1)
 })
 
 test('mail that waits shows with its age, and is counted again with each attempt', async () => {
