@@ -1,9 +1,14 @@
 /** What /metrics says, whatever the database does meanwhile. */
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import { parse } from 'yaml'
+import { methodNames } from '../../src/methods/index.ts'
 import { counted, counters } from '../../src/ops/counters.ts'
 import { startHealth } from '../../src/ops/health.ts'
 import { createMetrics, type Figures } from '../../src/ops/metrics.ts'
+import { packageRoot } from '../../src/ops/package-root.ts'
 import { eventually } from '../world/eventually.ts'
 import { readExposition } from '../world/exposition.ts'
 
@@ -93,4 +98,39 @@ test('whatever a label holds cannot break out of its line', async () => {
   const { samples } = readExposition(await textOf(metrics))
   assert.equal(samples.has('letterlock_x'), false)
   assert.equal([...samples.keys()].filter((key) => key.startsWith('letterlock_codes_total')).length, 1)
+})
+
+describe('docs/metrics.md', () => {
+  const text = readFileSync(join(packageRoot, 'docs/metrics.md'), 'utf8')
+  const shown = [...text.matchAll(/^\| `(letterlock_\w+)` \| ([^|]*)\|/gm)].map(
+    ([, name = '', labels = '']) => [name, [...labels.matchAll(/`(\w+)`/g)].map((match) => match[1] ?? '')] as const,
+  )
+
+  test('tells of each metric, and of no other', async () => {
+    const { types } = readExposition(await textOf(open()))
+    const ours = [...types.keys()].filter((name) => name.startsWith('letterlock_'))
+    assert.deepEqual(shown.map(([name]) => name).sort(), ours.sort())
+  })
+
+  test('tells the labels of what is counted, and each way as a method', () => {
+    const told = new Map(shown)
+    for (const [name, { labels }] of Object.entries(counters)) assert.deepEqual(told.get(name), [...labels], name)
+    const methods = /^\| `method` \| (.*) \|$/m.exec(text)?.[1] ?? ''
+    for (const name of [...methodNames, 'bounce', 'none']) assert.ok(methods.includes(`\`${name}\``), name)
+  })
+
+  test('shows a configuration and rules that are YAML, and speak of metrics that there are', async () => {
+    const { types } = readExposition(await textOf(open()))
+    const blocks = [...text.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => parse(match[1] ?? '') as object)
+    assert.deepEqual(
+      blocks.map((block) => Object.keys(block)),
+      [['scrape_configs'], ['groups']],
+    )
+    const named = [...JSON.stringify(blocks[1]).matchAll(/letterlock_\w+/g)].map((match) => match[0])
+    assert.ok(named.length >= 5)
+    assert.deepEqual(
+      named.filter((name) => !types.has(name)),
+      [],
+    )
+  })
 })
