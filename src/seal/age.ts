@@ -19,13 +19,55 @@ const none = Buffer.alloc(0)
 const zeroNonce = Buffer.alloc(12) // each wrap has a key of its own, used once
 
 /** The file key for the holder of `publicKey` alone: ephemeral share (32) ‖ body (32), the two parts of age's X25519 stanza. */
-export function wrapFileKey(fileKey: Buffer, publicKey: Buffer): Buffer {
-  if (fileKey.length !== 16) throw new Error(`a file key has 16 bytes, not ${fileKey.length}`)
+export const wrapFileKey = (fileKey: Buffer, publicKey: Buffer): Buffer => wrapUnder(agreementWith(publicKey), fileKey)
+
+/** A key for one wrap and our share of it. */
+type Agreement = { readonly share: Buffer; readonly key: Buffer }
+
+function agreementWith(publicKey: Buffer): Agreement {
   const ephemeral = newKeyPair()
   const shared = agree(ephemeral.privateKey, publicKey)
   if (!shared) throw new Error('this public key is of low order: nothing can be kept secret with it')
-  const body = sealWith(wrapKey(shared, ephemeral.publicKey, publicKey), zeroNonce, fileKey)
-  return Buffer.concat([ephemeral.publicKey, ...body])
+  return { share: ephemeral.publicKey, key: wrapKey(shared, ephemeral.publicKey, publicKey) }
+}
+
+/** Uses the agreement up. */
+function wrapUnder({ share, key }: Agreement, fileKey: Buffer): Buffer {
+  if (fileKey.length !== 16) throw new Error(`a file key has 16 bytes, not ${fileKey.length}`)
+  const body = sealWith(key, zeroNonce, fileKey)
+  key.fill(0)
+  return Buffer.concat([share, ...body])
+}
+
+export type Wrapper = { readonly wrap: (fileKey: Buffer) => Buffer; readonly close: () => void }
+
+/** Milliseconds after a wrap, in which its message is under way. */
+const pause = 5
+
+/**
+ * Wraps as `wrapFileKey` does, for one holder. Almost all of that work needs no file key: in the pause after a message it is done for the next,
+ * whose client need not wait for it. `close` wipes what was made ahead.
+ */
+export function wrapperFor(publicKey: Buffer): Wrapper {
+  let ahead: Agreement | undefined
+  let timer: NodeJS.Timeout | undefined
+  const makeAhead = () => {
+    timer = undefined
+    ahead ??= agreementWith(publicKey)
+  }
+  return {
+    wrap: (fileKey) => {
+      const agreement = ahead ?? agreementWith(publicKey)
+      ahead = undefined
+      timer ??= setTimeout(makeAhead, pause).unref()
+      return wrapUnder(agreement, fileKey)
+    },
+    close: () => {
+      clearTimeout(timer)
+      ahead?.key.fill(0)
+      ahead = undefined
+    },
+  }
 }
 
 /** The file key; undefined when the wrap was made for somebody else or was changed. `secret`: 32 bytes, or the key made of them. */

@@ -2,7 +2,7 @@
 import { createHmac, type KeyObject, randomBytes } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import type { Clock } from '../ops/clock.ts'
-import { unwrapFileKey, wrapFileKey } from './age.ts'
+import { unwrapFileKey, type Wrapper, wrapperFor } from './age.ts'
 import { openBox, sealBox } from './box.ts'
 import { destroyKeyFile, makeKeyFile, prepareKeyFolder, readKeyFile } from './key-files.ts'
 import { joinParts } from './parts.ts'
@@ -79,7 +79,7 @@ const fileOf = (epoch: string) => `epoch-${epoch}.key`
 const agePrefix = 'age-secret-key-' // so that the age command can use the file
 
 /** An epoch's key as node:crypto holds it: OpenSSL wipes the memory when the object is gone. */
-type EpochKey = { readonly privateKey: KeyObject; readonly publicKey: Buffer }
+type EpochKey = { readonly privateKey: KeyObject; readonly wrapper: Wrapper }
 
 async function openEpochs(folder: string, clock: Clock): Promise<Epochs> {
   const known = new Map<string, EpochKey>()
@@ -97,7 +97,7 @@ async function openEpochs(folder: string, clock: Clock): Promise<Epochs> {
     wrap: (fileKey) => {
       const key = known.get(current)
       if (!key) throw new Error('the keyring is closed')
-      return { epoch: current, wrap: wrapFileKey(fileKey, key.publicKey) }
+      return { epoch: current, wrap: key.wrapper.wrap(fileKey) }
     },
     unwrap: (epoch, wrap) => {
       if (closed) throw new Error('the keyring is closed')
@@ -114,10 +114,12 @@ async function openEpochs(folder: string, clock: Clock): Promise<Epochs> {
       if (epoch === current) throw new Error(`epoch ${epoch} is the current one: rotate first`)
       if (!epochName.test(epoch)) return
       await destroyKeyFile(folder, fileOf(epoch))
+      known.get(epoch)?.wrapper.close()
       known.delete(epoch)
     },
     close: () => {
       closed = true
+      for (const { wrapper } of known.values()) wrapper.close()
       known.clear()
     },
   }
@@ -144,7 +146,7 @@ function epochKeyOf(epoch: string, known: Map<string, EpochKey>, folder: string)
 function epochKey(secret: Buffer): EpochKey {
   const privateKey = privateKeyOf(secret)
   secret.fill(0)
-  return { privateKey, publicKey: publicHalf(privateKey) }
+  return { privateKey, wrapper: wrapperFor(publicHalf(privateKey)) }
 }
 
 /** The epoch to go on with: the last one, unless its hour is over or the clock was set back before it. */

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { inflateSync } from 'node:zlib'
 import { Decrypter, Encrypter, identityToRecipient } from 'age-encryption'
 import * as vectorModule from 'cctv-age'
@@ -22,6 +23,7 @@ import {
   sealer,
   unwrapFileKey,
   wrapFileKey,
+  wrapperFor,
   x25519Identity,
 } from '../../src/seal/age.ts'
 
@@ -141,6 +143,18 @@ describe('age: headers and wraps', () => {
     assert.equal(header(fileKey, publicKey).length, 168)
     assert.equal(wrapFileKey(fileKey, publicKey).length, 64)
     assert.notDeepEqual(header(fileKey, publicKey), header(fileKey, publicKey))
+  })
+
+  it('made for one holder again and again, at once or after a pause, have a share of their own each', async () => {
+    const wrapper = wrapperFor(publicKey)
+    const wraps: Buffer[] = []
+    for (const pause of [0, 20, 0, 20, 0]) {
+      await setTimeout(pause)
+      wraps.push(wrapper.wrap(fileKey))
+    }
+    wrapper.close()
+    for (const wrap of wraps) assert.deepEqual(unwrapFileKey(wrap, secret), fileKey)
+    assert.equal(new Set(wraps.map((wrap) => wrap.toString('hex', 0, 32))).size, wraps.length)
   })
 
   it('open no more when any byte was changed, cut or added', () => {
