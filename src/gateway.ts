@@ -3,6 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { startSequencer } from './audit/audit.ts'
+import { watchChain } from './audit/watch.ts'
 import { deliverGroup } from './delivery/deliver.ts'
 import { createPlanner } from './delivery/planner.ts'
 import { startWorker } from './delivery/worker.ts'
@@ -110,11 +111,18 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
     log.error(error.message)
   })
 
+  const { held: chains } = lease('audit')
   const sequencer = startSequencer(db, {
     failed: (error) => log.error({ err: error }, 'the audit chain could not be continued'),
-    mine: lease('audit').held,
+    mine: chains,
   })
   atEnd('audit sequencer', () => sequencer.stop())
+  const chain = watchChain(db, {
+    mine: chains,
+    broken: (text) => log.error(`the audit chain is broken: ${text}`),
+    failed: (error) => log.error({ err: error }, 'the audit chain could not be checked'),
+  })
+  atEnd('audit check', () => chain.stop())
   const dkimKeys = openDkimKeys(pathOf(settings.keys), (text) => log.error(text))
   const tags = async () => policyTags((await policies.current()).policy)
   const destinations = createDestinations(settings, clock)
@@ -125,7 +133,11 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
   const detect = createDetect()
   atEnd('detectors', () => detect.close())
   const time = watchClock({ clock, log, lastKnown: await lastSeen(db) })
-  const metrics = createMetrics({ engine: db.engine.name, figures: () => readFigures(db, clock()) })
+  const metrics = createMetrics({
+    engine: db.engine.name,
+    figures: () => readFigures(db, clock()),
+    standing: async () => ({ ready: (await ready()) === undefined, chainSound: chain.sound() }),
+  })
   const delivery = {
     clockBelieved: time.believed,
     timed: metrics.delivered,

@@ -100,12 +100,18 @@ export type Verified =
   | { readonly kind: 'sound'; readonly entries: number }
   | { readonly kind: 'broken'; readonly seq: number; readonly text: string }
 
-/** Recompute the whole chain: an edited, deleted or reordered entry is named by its number. */
-export async function verifyChain(db: Db): Promise<Verified> {
+/**
+ * Recompute the whole chain: an edited, deleted or reordered entry is named by its number. `rows` are read at a time; `between` is awaited after
+ * each such reading.
+ */
+export async function verifyChain(
+  db: Db,
+  { rows: most = 1000, between = async () => {} }: { readonly rows?: number; readonly between?: () => Promise<void> } = {},
+): Promise<Verified> {
   let hash = ''
   let seq = 0
   for (;;) {
-    const rows = await db.read<ChainedRow>(sql`SELECT * FROM audit WHERE seq > ${seq} ORDER BY seq LIMIT ${1000}`)
+    const rows = await db.read<ChainedRow>(sql`SELECT * FROM audit WHERE seq > ${seq} ORDER BY seq LIMIT ${most}`)
     if (rows.length === 0) return { kind: 'sound', entries: seq }
     for (const row of rows) {
       if (row.seq !== seq + 1) return { kind: 'broken', seq: seq + 1, text: `entry ${seq + 1} is missing` }
@@ -113,6 +119,7 @@ export async function verifyChain(db: Db): Promise<Verified> {
       if (row.hash !== hash) return { kind: 'broken', seq: row.seq, text: `entry ${row.seq} (${row.action}) was altered` }
       seq = row.seq
     }
+    await between()
   }
 }
 

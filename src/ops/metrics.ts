@@ -17,6 +17,14 @@ export type Figures = {
   readonly letters: { readonly [state: string]: number }
 }
 
+/** How this node stands. */
+export type Standing = {
+  /** Mail is taken: as /readyz says. */
+  readonly ready: boolean
+  /** The audit chain was sound when it was last recomputed; undefined: not yet, or others do it. */
+  readonly chainSound: boolean | undefined
+}
+
 /** What /metrics answers: a text with its content type, or a sentence that says why there is none. */
 export type Exposition =
   | { readonly kind: 'text'; readonly type: string; readonly text: string }
@@ -31,10 +39,20 @@ export type Metrics = {
   readonly expose: () => Promise<Exposition>
 }
 
-/** `engine`: of the database; `figures` are asked for at a scrape, once at a time, and not again before they have rested. */
-export function createMetrics({ engine, figures }: { readonly engine: string; readonly figures: () => Promise<Figures> }): Metrics {
+/**
+ * `engine`: of the database. At a scrape `standing` is asked for, and `figures`, these once at a time and not again before they have rested.
+ */
+export function createMetrics({
+  engine,
+  figures,
+  standing,
+}: {
+  readonly engine: string
+  readonly figures: () => Promise<Figures>
+  readonly standing: () => Promise<Standing>
+}): Metrics {
   const registry = new Registry()
-  const { duration, timeToRead } = ofThisNode(registry, engine)
+  const { duration, timeToRead, stand } = ofThisNode(registry, engine)
   const show = ofInstallation(registry)
   const read = rested(figures)
   const all = Registry.merge([registry, ofProcess()])
@@ -43,7 +61,9 @@ export function createMetrics({ engine, figures }: { readonly engine: string; re
     read: (milliseconds) => timeToRead.observe(milliseconds / 1000),
     expose: async () => {
       try {
-        show(await timely(read()))
+        const [now, known] = await timely(Promise.all([standing(), read()]))
+        stand(now)
+        show(known)
         return { kind: 'text', type: all.contentType, text: spelled(await all.metrics()) }
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error)
@@ -105,7 +125,22 @@ function ofThisNode(registry: Registry, engine: string) {
     registers,
   })
   build.set({ version: version(), node: process.version, engine }, 1)
+  const ready = new Gauge({
+    name: 'letterlock_ready',
+    help: '1 while mail is taken, 0 while /readyz says why not. Of this node.',
+    registers,
+  })
+  const chain = new Gauge({
+    name: 'letterlock_audit_chain_ok',
+    help: '1 when the audit chain was sound at its daily check, 0 when it was broken; absent before the first. Of the node that checks it.',
+    registers,
+  })
   return {
+    stand: ({ ready: is, chainSound }: Standing) => {
+      ready.set(is ? 1 : 0)
+      if (chainSound === undefined) chain.remove()
+      else chain.set(chainSound ? 1 : 0)
+    },
     duration: new Histogram({
       name: 'letterlock_delivery_duration_seconds',
       help: 'Time from the acceptance of submitted mail until its next hop, or the vault, has it. Of this node.',

@@ -7,19 +7,22 @@ import { parse } from 'yaml'
 import { methodNames } from '../../src/methods/index.ts'
 import { counted, counters } from '../../src/ops/counters.ts'
 import { startHealth } from '../../src/ops/health.ts'
-import { createMetrics, type Figures } from '../../src/ops/metrics.ts'
+import { createMetrics, type Figures, type Standing } from '../../src/ops/metrics.ts'
 import { packageRoot } from '../../src/ops/package-root.ts'
 import { eventually } from '../world/eventually.ts'
 import { readExposition } from '../world/exposition.ts'
 
 let looks = 0
 let answer: () => Promise<Figures>
+let standing: Standing
 const nothing: Figures = { counts: [], queue: { waiting: 0, held: 0 }, oldest: 0, letters: { waiting: 0, notified: 0, read: 0 } }
 const open = () => {
   looks = 0
   answer = async () => nothing
+  standing = { ready: true, chainSound: undefined }
   return createMetrics({
     engine: 'sqlite',
+    standing: async () => standing,
     figures: () => {
       looks += 1
       return answer()
@@ -44,7 +47,25 @@ test('what is counted on every node says so, and what is of one node does not', 
   const { helps } = readExposition(await textOf(open()))
   const ours = [...helps].filter(([name]) => name.startsWith('letterlock_'))
   const ofNode = ours.filter(([, help]) => !/the same on every node/i.test(help)).map(([name]) => name)
-  assert.deepEqual(ofNode, ['letterlock_build_info', 'letterlock_delivery_duration_seconds', 'letterlock_time_to_read_seconds'])
+  assert.deepEqual(ofNode, [
+    ...['letterlock_build_info', 'letterlock_ready', 'letterlock_audit_chain_ok'],
+    ...['letterlock_delivery_duration_seconds', 'letterlock_time_to_read_seconds'],
+  ])
+})
+
+test('a node says whether it takes mail, and of the audit chain what was found, once it was looked at', async () => {
+  const metrics = open()
+  const shown = async () => {
+    const { samples } = readExposition(await textOf(metrics))
+    return [samples.get('letterlock_ready'), samples.get('letterlock_audit_chain_ok')]
+  }
+  assert.deepEqual(await shown(), [1, undefined])
+  standing = { ready: false, chainSound: true }
+  assert.deepEqual(await shown(), [0, 1])
+  standing = { ready: true, chainSound: false }
+  assert.deepEqual(await shown(), [1, 0])
+  standing = { ready: true, chainSound: undefined }
+  assert.deepEqual(await shown(), [1, undefined])
 })
 
 test('figures are shown as they are now: what is gone is not left standing', async () => {

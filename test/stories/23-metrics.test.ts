@@ -53,6 +53,7 @@ test('mail by TLS, as a letter and returned is counted by way, channel, result a
   is('letterlock_queue_messages{state="waiting"}', 0)
   is('letterlock_queue_messages{state="held"}', 0)
   is('letterlock_queue_oldest_seconds', 0)
+  is('letterlock_ready', 1)
   is('letterlock_delivery_duration_seconds_count{method="tls"}', 2)
   is('letterlock_delivery_duration_seconds_count{method="escrow"}', 1)
 })
