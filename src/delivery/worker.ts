@@ -97,6 +97,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       .deliver(group, breaking.signal, turn)
       .catch((error: unknown) => tellFault(log, group, error))
       .finally(() => {
+        group.fresh?.done?.()
         attempts.delete(group)
         settling.delete(place)
         underway.delete(place)

@@ -19,6 +19,8 @@ export type Clear = {
   readonly open: () => Readable
   /** All of it, where it is small enough to be in memory: then nobody needs the stream. */
   readonly whole?: Buffer | undefined
+  /** To be called once, when nobody will open it any more and those who did have ended. */
+  readonly done?: (() => void) | undefined
 }
 
 /** A content that is in memory. */

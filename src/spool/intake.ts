@@ -13,19 +13,21 @@ import { sharing } from '../store/sharing.ts'
 import type { ClaimedMessage, Group } from './claim.ts'
 import { type Clear, clearOf, clearOfBlob } from './content.ts'
 import { berthsFor } from './handover.ts'
+import { type Blocks, createBlocks, keepContent } from './kept.ts'
 import { messageRows, type NewMessage, recipientId } from './new-message.ts'
 import type { SpoolParts } from './parts.ts'
 import type { Courier, Intake, OwnIntake } from './spool.ts'
 
-/** Bytes that all messages being received may hold in memory together; beyond that they stream into blobs, however small. */
-export type Memory = { left: number }
+/** `left`: bytes that all messages being received may hold in memory together; beyond that they stream into blobs, however small. */
+export type Memory = { left: number; readonly kept: Blocks }
 
 /** Open an intake: a small message waits in memory and goes with its row, a larger one streams into a blob file. */
 export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory, own?: OwnIntake): Intake {
   const { db, blobs, clock } = parts
   const id = own?.id ?? newId()
   const fileKey = newFileKey()
-  const payload = createPayload(parts, fileKey, memory)
+  // Mail of ours waits in the queue first.
+  const payload = createPayload(parts, fileKey, memory, own ? createBlocks(0) : memory.kept)
   let size = 0
 
   return {
@@ -47,6 +49,7 @@ export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory, 
         await db.write(...(own ? [expecting(0, sql`SELECT id FROM message WHERE id = ${id}`)] : []), ...messageRows(parts, mail))
       } catch (error) {
         for (const berth of berths.values()) berth.leave()
+        clear.done?.()
         // It may be queued for all that we know; else the sweep finds the blob.
         if (content.blob !== null && !(error instanceof OutcomeUnknown)) await blobs.remove(content.blob).catch(() => undefined)
         throw error
@@ -54,7 +57,8 @@ export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory, 
       failpoint('accept.committed')
       // The row has it now.
       if (content.inline !== null) giveBack(singleUse(content.inline))
-      for (const [domain, berth] of berths) berth.begin(freshGroup(mail, domain, clear))
+      const shared = sharedBy(berths.size, clear)
+      for (const [domain, berth] of berths) berth.begin(freshGroup(mail, domain, shared))
       fileKey.fill(0)
       if (acceptance.envelope.recipients.some(({ address }) => !berths.has(domainOf(address)))) courier.wake()
     },
@@ -72,9 +76,10 @@ type Payload = {
   readonly abort: () => Promise<void>
 }
 
-/** Gathers it in memory; beyond `limits.inlineContent` it streams into a blob. */
-function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer, memory: Memory): Payload {
+/** Gathers it in memory; beyond `limits.inlineContent` it streams into a blob, and is kept beside that while there is room. */
+function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer, memory: Memory, blocks: Blocks): Payload {
   const gathered = createSpace()
+  const kept = keepContent(blocks)
   let large: { readonly seal: Sealer; readonly writer: BlobWriter } | undefined
   const hash = createHash('sha256')
   let written = 0
@@ -94,12 +99,17 @@ function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer, memory:
   }
   return {
     write: async (chunk) => {
-      if (large !== undefined) return store(large.seal.push(chunk))
+      if (large !== undefined) {
+        kept.add(chunk)
+        return store(large.seal.push(chunk))
+      }
       if (isSmall(chunk)) {
         memory.left -= chunk.length
         return gathered.add(chunk)
       }
       large = { seal: sealer(fileKey), writer: blobs.write() }
+      kept.add(gathered.all())
+      kept.add(chunk)
       await store([...large.seal.push(gathered.all()), ...large.seal.push(chunk)])
       forget()
     },
@@ -117,10 +127,11 @@ function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer, memory:
       await store(large.seal.end())
       const { name: blob } = await large.writer.finish()
       const content = { inline: null, blob, payloadSize: written, sha256: hash.digest('hex') }
-      return { content, clear: clearOfBlob(blobs, blob, fileKey, plainLines) }
+      return { content, clear: kept.clear(plainLines) ?? clearOfBlob(blobs, blob, fileKey, plainLines) }
     },
     abort: async () => {
       forget()
+      kept.letGo()
       await large?.writer.abort()
     },
   }
@@ -147,6 +158,16 @@ function createSpace() {
       used = 0
     },
   }
+}
+
+/** The same for so many, of whom each says once that he is done with it. */
+function sharedBy(count: number, clear: Clear): Clear {
+  let left = count
+  const done = () => {
+    if (--left <= 0) clear.done?.()
+  }
+  if (count === 0) done()
+  return { ...clear, done }
 }
 
 /** What delivery would claim, had it to ask the database. */

@@ -7,6 +7,7 @@ import { isIntact, openContent } from './content.ts'
 import type { DueGroup } from './due.ts'
 import type { Berths } from './handover.ts'
 import { type Memory, openIntake } from './intake.ts'
+import { createBlocks } from './kept.ts'
 import { draftOriginal } from './new-message.ts'
 import type { SpoolParts } from './parts.ts'
 import { forgetContent } from './settle.ts'
@@ -96,6 +97,8 @@ function remembered(ask: () => Promise<number>): () => Promise<number> {
 }
 
 const mostGathered = 64 * 1024 * 1024
+/** 32 MiB. */
+const mostKept = 128
 
 /** Delivery, as the spool knows it. */
 export type Courier = { readonly wake: () => void; readonly berth: Berths }
@@ -103,7 +106,7 @@ export type Courier = { readonly wake: () => void; readonly berth: Berths }
 /** Open the spool. Until `serve` says who delivers, everything waits in the queue. */
 export function createSpool(parts: SpoolParts): Spool & { readonly serve: (courier: Courier) => void } {
   let courier: Courier = { wake: () => {}, berth: () => undefined }
-  const memory: Memory = { left: mostGathered }
+  const memory: Memory = { left: mostGathered, kept: createBlocks(mostKept) }
   const current = { wake: () => courier.wake(), berth: (group: DueGroup) => courier.berth(group) }
   return {
     intake: (own) => openIntake(parts, current, memory, own),

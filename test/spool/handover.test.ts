@@ -9,6 +9,7 @@ import { openKeyring } from '../../src/seal/keyring.ts'
 import { claimGroups, dropClaims, type Group, openClaimed } from '../../src/spool/claim.ts'
 import type { DueGroup } from '../../src/spool/due.ts'
 import { openIntake } from '../../src/spool/intake.ts'
+import { createBlocks } from '../../src/spool/kept.ts'
 import type { SpoolParts } from '../../src/spool/parts.ts'
 import { settleGroup } from '../../src/spool/settle.ts'
 import { createSpool } from '../../src/spool/spool.ts'
@@ -134,21 +135,24 @@ test('a message that could not be written leaves its places', async () => {
   assert.deepEqual(courier.begun, [])
 })
 
+const nobody = { wake: () => {}, berth: () => undefined }
+
+const acceptedFor = (...addresses: string[]) => ({
+  envelope: {
+    ...({ reversePath: '', body: '7bit', smtpUtf8: false } as const),
+    recipients: addresses.map((address) => ({ address, notify: [], bcc: false })),
+  },
+  ...{ messageId: '<1@org.example>', headerFrom: '' },
+  client: { address: '127.0.0.1', name: 'test', authenticatedAs: null, tls: null },
+})
+
 test('messages being received hold only so much in memory together: what does not fit any more goes to a blob, and none of it is kept', async () => {
-  const memory = { left: 2 * small.length }
-  const courierOf = { wake: () => {}, berth: () => undefined }
-  const [first, second, third] = Array.from({ length: 3 }, () => openIntake(parts, courierOf, memory))
+  const memory = { left: 2 * small.length, kept: createBlocks(0) }
+  const [first, second, third] = Array.from({ length: 3 }, () => openIntake(parts, nobody, memory))
   for (const intake of [first, second, third]) await intake?.write(small)
   assert.equal(memory.left, 0)
   await third?.abort()
-  const acceptance = {
-    envelope: {
-      ...({ reversePath: '', body: '7bit', smtpUtf8: false } as const),
-      recipients: [{ address: 'a@lab.example', notify: [], bcc: false }],
-    },
-    ...{ messageId: '<1@org.example>', headerFrom: '' },
-    client: { address: '127.0.0.1', name: 'test', authenticatedAs: null, tls: null },
-  }
+  const acceptance = acceptedFor('a@lab.example')
   await first?.write(small)
   await first?.commit(acceptance)
   await second?.commit(acceptance)
@@ -160,4 +164,66 @@ test('messages being received hold only so much in memory together: what does no
     { message: first?.id, inline: 0 },
     { message: second?.id, inline: 1 },
   ])
+})
+
+/** An intake with room for so many blocks in memory, what it hands over, and how many of the blocks are free. */
+function keeping(blocks: number, isPlace = () => true) {
+  const memory = { left: 1e9, kept: createBlocks(blocks) }
+  const begun: Group[] = []
+  const berth = () => (isPlace() ? { begin: (group: Group) => void begun.push(group), leave: () => {} } : undefined)
+  const free = () => {
+    const all = Array.from({ length: blocks }, () => memory.kept.take()).filter((one) => one !== undefined)
+    for (const one of all) memory.kept.giveBack(one, true)
+    return all.length
+  }
+  return { intake: openIntake(parts, { wake: () => {}, berth }, memory), begun, free }
+}
+
+const blobOf = async (id: string) => {
+  const [row] = await parts.db.read<{ blob: string | null }>(sql`SELECT blob FROM content WHERE message = ${id}`)
+  return row?.blob ?? ''
+}
+
+test('a large message handed over is read from memory until each of its domains is done with it', async () => {
+  const { intake, begun, free } = keeping(2)
+  await intake.write(large)
+  await intake.commit(acceptedFor('a@lab.example', 'b@shop.example'))
+  await parts.blobs.remove(await blobOf(intake.id))
+  for (const { fresh } of begun) assert.ok(fresh !== undefined && large.equals(await buffer(fresh.open())))
+  begun[0]?.fresh?.done?.()
+  assert.equal(free(), 0)
+  assert.ok(large.equals(await buffer(begun[1]?.fresh?.open() ?? assert.fail('not begun'))))
+  begun[1]?.fresh?.done?.()
+  assert.equal(free(), 2)
+})
+
+test('one that finds no room in memory is read from its blob', async () => {
+  const { intake, begun, free } = keeping(1)
+  await intake.write(large)
+  await intake.commit(acceptedFor('a@lab.example'))
+  assert.equal(free(), 1)
+  const fresh = begun[0]?.fresh ?? assert.fail('not begun')
+  assert.ok(large.equals(await buffer(fresh.open())))
+  fresh.done?.()
+  await parts.blobs.remove(await blobOf(intake.id))
+  await assert.rejects(buffer(fresh.open()), { code: 'ENOENT' })
+})
+
+test('nothing is kept of a large message that nobody takes over, that was broken off, or that could not be written', async () => {
+  const queued = keeping(2, () => false)
+  await queued.intake.write(large)
+  assert.equal(queued.free(), 0)
+  await queued.intake.commit(acceptedFor('a@lab.example'))
+  assert.equal(queued.free(), 2)
+
+  const broken = keeping(2)
+  await broken.intake.write(large)
+  await broken.intake.abort()
+  assert.equal(broken.free(), 2)
+
+  const lost = keeping(2)
+  await lost.intake.write(large)
+  await parts.db.write(sql`DROP TABLE content`)
+  await assert.rejects(lost.intake.commit(acceptedFor('a@lab.example')))
+  assert.equal(lost.free(), 2)
 })
