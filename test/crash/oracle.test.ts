@@ -131,3 +131,11 @@ test('a stored form that is not whole is found: chain, blobs without rows, rows 
     `the blob ${name} is on the disk and not in the database`,
   ])
 })
+
+test('a counter that differs from what it counts is found, whichever way', async () => {
+  await accept()
+  await world.db.write(sql`UPDATE counter SET count = 2 WHERE name = 'letterlock_messages_accepted_total'`)
+  assert.deepEqual(await soundness(world), ['1 messages were accepted, and 2 counted'])
+  await world.db.write(sql`DELETE FROM counter`, sql`INSERT INTO decision VALUES ('r', 1, 1, 1, '{}')`)
+  assert.deepEqual(await soundness(world), ['1 messages were accepted, and 0 counted', '1 attempts are recorded, and 0 and 0 counted'])
+})

@@ -164,7 +164,7 @@ function contentChecker(db: Pick<Db, 'read'>, blobs: Blobs): ContentChecker {
 }
 
 /**
- * What is wrong with the stored form: the engine's own check (SQLite), the audit chain, blobs without a row and rows without a blob. Orphans
+ * What is wrong with the stored form: the engine's own check (SQLite), the audit chain, counters, blobs without a row and rows without a blob. Orphans
  * are looked for only after a start that had the chance to sweep them, and while nothing is received (`swept`).
  */
 export async function soundness(
@@ -178,10 +178,29 @@ export async function soundness(
   }
   const chain = await verifyChain(db)
   if (chain.kind === 'broken') faults.push(`the audit chain: ${chain.text}`)
+  faults.push(...(await miscounts(db)))
   const named = new Set((await db.read<{ blob: string }>(sql`SELECT blob FROM content WHERE blob IS NOT NULL`)).map(({ blob }) => blob))
   const there = new Set<string>()
   for await (const name of blobs.list()) there.add(name)
   for (const name of named) if (!there.has(name)) faults.push(`the blob ${name} is in the database and not on the disk`)
   if (swept) for (const name of there) if (!named.has(name)) faults.push(`the blob ${name} is on the disk and not in the database`)
   return faults
+}
+
+/** Counters that differ from what they count; looked at in one statement, for mail may come and go meanwhile. */
+async function miscounts(db: Pick<Db, 'read'>): Promise<string[]> {
+  const [row] = await db.read<{ accepted: number; mails: number; attempts: number; decided: number; decisions: number }>(sql`SELECT
+    (SELECT COALESCE(SUM(count), 0) FROM counter WHERE name = 'letterlock_messages_accepted_total') AS accepted,
+    (SELECT COUNT(*) FROM message WHERE kind = 'mail') AS mails,
+    (SELECT COALESCE(SUM(count), 0) FROM counter WHERE name IN ('letterlock_deliveries_total', 'letterlock_own_mail_total')) AS attempts,
+    (SELECT COALESCE(SUM(count), 0) FROM counter WHERE name IN ('letterlock_decisions_total', 'letterlock_own_mail_total')) AS decided,
+    (SELECT COUNT(*) FROM decision) AS decisions`)
+  if (row === undefined) return []
+  const { accepted, mails, attempts, decided, decisions } = row
+  return [
+    ...(accepted === mails ? [] : [`${mails} messages were accepted, and ${accepted} counted`]),
+    ...(attempts === decisions && decided === decisions
+      ? []
+      : [`${decisions} attempts are recorded, and ${attempts} and ${decided} counted`]),
+  ]
 }
