@@ -2,16 +2,16 @@
 import type { Count } from '../ops/counters.ts'
 import type { Figures } from '../ops/metrics.ts'
 import { readCounts } from '../store/count.ts'
-import { type Db, type Row, sql } from '../store/db.ts'
+import { type Db, plannedAnew, type Row, sql } from '../store/db.ts'
 
 /** `now` in milliseconds. Rejects as the database does. */
 export async function readFigures(db: Db, now: number): Promise<Figures> {
   const [counts, waiting, held, letters] = await Promise.all([
     readCounts(db),
     // By the indexes of migration 0014 alone; ids of messages sort by the time of their acceptance.
-    db.read<Standing>(sql`SELECT COUNT(*) AS count, MIN(message) AS oldest FROM recipient WHERE state = 'waiting'`),
-    db.read<Standing>(sql`SELECT COUNT(*) AS count, MIN(message) AS oldest FROM recipient WHERE state = 'held'`),
-    db.read<Letters>(sql`SELECT state, COUNT(*) AS count FROM letter WHERE ended_at IS NULL GROUP BY state`),
+    db.read<Standing>(plannedAnew(sql`SELECT COUNT(*) AS count, MIN(message) AS oldest FROM recipient WHERE state = 'waiting'`)),
+    db.read<Standing>(plannedAnew(sql`SELECT COUNT(*) AS count, MIN(message) AS oldest FROM recipient WHERE state = 'held'`)),
+    db.read<Letters>(plannedAnew(sql`SELECT state, COUNT(*) AS count FROM letter WHERE ended_at IS NULL GROUP BY state`)),
   ])
   const oldest = waiting[0]?.oldest ?? undefined
   return {

@@ -24,10 +24,17 @@ describe('a PostgreSQL that goes away', { skip: withoutPostgres }, () => {
   const subjects = () =>
     (world.partners['lab.example']?.mails ?? []).map(({ content }) => /^Subject: (.*)$/im.exec(content.toString())?.[1])
 
+  const metrics = () => fetch(`http://127.0.0.1:${world.settings['metrics.listen'].port}/metrics`)
+  const withoutFigures = async () => {
+    const answer = await metrics()
+    assert.equal(answer.status, 503)
+    assert.match(await answer.text(), /^there are no figures, for the database does not answer: ./)
+  }
+
   it('makes clients wait, then refuses with 451, and takes mail again when it is back', async () => {
     await world.settled(await world.send(mail('before')))
     await server.stop('immediate')
-    await assert.rejects(world.send(mail('refused')), /451/)
+    await Promise.all([assert.rejects(world.send(mail('refused')), /451/), withoutFigures()])
     // Begun while the database is away: it waits, and is taken or told to come again.
     const late = world.send(mail('late')).catch((error: Error) => assert.match(error.message, /451/))
     await pause(300)
@@ -36,6 +43,7 @@ describe('a PostgreSQL that goes away', { skip: withoutPostgres }, () => {
     await world.settled(await taken('again'))
     assert.ok(subjects().includes('before') && subjects().includes('again'))
     assert.ok(!subjects().includes('refused'))
+    assert.equal((await metrics()).status, 200)
   })
 
   it('keeps what was accepted: an attempt that could not be recorded is made again at the most', async () => {
