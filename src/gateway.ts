@@ -305,7 +305,7 @@ function greeting(
     `Letterlock is serving ${settings['organisation.name'] || settings.hostname}.`,
     `  mail in     ${smtp.plain.map(shown).join(', ')} (STARTTLS)${smtp.implicit.length > 0 ? `, ${smtp.implicit.map(shown).join(', ')} (TLS)` : ''}`,
     `  portal      ${settings['portal.url']} (listening on ${shown(portal)})`,
-    `  readiness   http://${shown(settings['metrics.listen'])}/readyz`,
+    `  readiness   http://${shown(settings['metrics.listen'])}/readyz (metrics for Prometheus: /metrics, docs/metrics.md)`,
     `  data        ${settings.data}`,
     `  API         http://${shown(settings['admin.listen'])}/api/v1/ (\`letterlock token create\`, docs/api.md)`,
     '  console     the admin console is not available in this version; use the `letterlock` commands',
