@@ -130,7 +130,7 @@ function readWord(item: Tree, { groups, report }: Pick<Known, 'groups' | 'report
   const group = groups.get(name)
   if (group !== undefined) return { word, group }
   if (groups.size === 0) report(item.at, `group ${quote(name)} is unknown`, 'the policy has no groups: add it under groups')
-  else reportUnknown(report, item.at, 'group', name, [...groups.keys()])
+  else reportUnknown(report, item.at, 'group', name, () => [...groups.keys()])
   return undefined
 }
 

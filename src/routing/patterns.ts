@@ -39,17 +39,28 @@ export function wordFor({ lists }: Patterns, address: string): string | undefine
   return firstWord(lists, (list) => list.address.get(person) ?? list.domain.get(domain) ?? wordBelow(list, domain))
 }
 
+/** Comparisons that may still be made; one that is not made counts as no. */
+export type Effort = { left: number }
+
 /** True when everything that `narrow` names is named by `wide` too. */
-export const namesAllOf = (wide: Patterns, narrow: Patterns): boolean =>
-  narrow.lists.every((list) => wide.lists.includes(list) || patternsIn(list).every((pattern) => namesPattern(wide, pattern)))
+export const namesAllOf = (wide: Patterns, narrow: Patterns, effort: Effort): boolean =>
+  narrow.lists.every((list) => wide.lists.includes(list) || namesList(wide, list, effort))
+
+function namesList(wide: Patterns, list: PatternList, effort: Effort): boolean {
+  for (const kind of kinds)
+    for (const value of list[kind].keys()) {
+      effort.left -= wide.lists.length
+      if (effort.left < 0 || !namesPattern(wide, { kind, value })) return false
+    }
+  return true
+}
+
+const kinds = ['address', 'domain', 'below'] as const
 
 function namesPattern(wide: Patterns, { kind, value }: Pattern): boolean {
   if (kind === 'address') return wordFor(wide, value) !== undefined
   return firstWord(wide.lists, (list) => list[kind].get(value) ?? wordBelow(list, value)) !== undefined
 }
-
-const patternsIn = (list: PatternList): Pattern[] =>
-  (['address', 'domain', 'below'] as const).flatMap((kind) => [...list[kind].keys()].map((value) => ({ kind, value })))
 
 function firstWord(lists: readonly PatternList[], look: (list: PatternList) => string | undefined): string | undefined {
   for (const list of lists) {

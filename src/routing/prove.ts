@@ -7,7 +7,7 @@ import type { PlanFacts } from './facts.ts'
 import { type Foretold, foretell } from './foretell.ts'
 import { overlaid } from './overrides.ts'
 import { plan, stepsOf } from './plan.ts'
-import type { Example, Invariant, Ladder, Policy, PolicyTest } from './policy.ts'
+import type { Example, Given, Invariant, Ladder, Override, Policy, PolicyTest } from './policy.ts'
 import { quote } from './problem.ts'
 import { usualMail } from './read-tests.ts'
 import { allWorlds, sideOf, type WorldSettings } from './worlds.ts'
@@ -22,13 +22,15 @@ export type Proved = {
 }
 
 /** Every test of the policy, in its order. `now`: milliseconds since 1970, for examples without `at`. */
-export const prove = (policy: Policy, settings: WorldSettings, now: number): Proved[] =>
-  policy.tests.map((test) => ({
+export function prove(policy: Policy, settings: WorldSettings, now: number): Proved[] {
+  const prover = createProver(policy, settings)
+  return policy.tests.map((test) => ({
     line: test.line,
     column: test.column,
     name: nameOf(test),
-    ...(test.kind === 'example' ? proveExample(policy, test, settings, now) : proveInvariant(policy, test, settings)),
+    ...(test.kind === 'example' ? proveExample(policy, test, settings, now) : proveInvariant(policy, test, prover)),
   }))
+}
 
 function nameOf(test: PolicyTest): string {
   if (test.kind === 'invariant')
@@ -115,50 +117,64 @@ function wordsFor({ method, clear, proof, held, reason, earlier }: Foretold): st
   return `${[method, ...detail.filter((word) => word !== '')].join(', ')}${because}`
 }
 
+/** Where a list of steps would send in clear: a world, or undefined where it never does. */
+type Leak = { readonly world: Given; readonly by: string } | undefined
+
+/** Looks for leaks; each list of steps is walked once, however many rules and invariants share it. */
+type Prover = { readonly leakOf: (decider: Ladder) => Leak; readonly states: () => number }
+
 /** Proven, not sampled: a ladder meets only finitely many worlds, and an override only changes a ladder. */
-function proveInvariant(policy: Policy, { except }: Invariant, settings: WorldSettings): Verdict {
-  const deciders = [...policy.rules, { ...policy.default, name: 'default' }].filter(({ name }) => !except.includes(name))
-  const sound = new Set<string>()
-  let states = 0
-  for (const decider of deciders) {
-    for (const { steps: written, by } of laddersOf(policy, decider)) {
-      // What is held can be released: then the walk goes on.
-      const steps = written.filter(({ method }) => method !== 'hold')
-      const key = JSON.stringify(steps.map(({ method, options }) => [method, options]))
-      if (sound.has(key)) continue
-      const leak = allWorlds
-        .flatMap((world) => [false, true].map((encrypted) => ({ world, encrypted })))
-        .find(({ world, encrypted }) => {
-          states += 1
-          return foretell(steps, sideOf(world, encrypted, settings), settings).clear
-        })
-      if (leak === undefined) sound.add(key)
-      else {
-        const { tls, pgp } = leak.world
-        const place = decider.line > 0 ? ` (line ${decider.line})` : ''
-        const world = `where TLS is ${tls} and ${pgp ? 'a PGP key is known' : 'no key is known'}`
-        return {
-          passed: false,
-          text: `rule "${decider.name}"${place}${by} sends in clear ${world}: name the rule under except, or change its steps`,
-        }
-      }
-    }
+function createProver(policy: Policy, settings: WorldSettings): Prover {
+  const walked = new Map<string, Given | undefined>()
+  const found = new Map<Ladder, Leak>()
+  const overrides = differentOverrides(policy)
+  const walk = (written: readonly Step[]): Given | undefined => {
+    // What is held can be released: then the walk goes on.
+    const steps = written.filter(({ method }) => method !== 'hold')
+    const key = JSON.stringify(steps.map(({ method, options }) => [method, options]))
+    if (!walked.has(key))
+      walked.set(
+        key,
+        allWorlds.find((world) => [false, true].some((encrypted) => foretell(steps, sideOf(world, encrypted, settings), settings).clear)),
+      )
+    return walked.get(key)
   }
-  return { passed: true, text: `holds for ${deciders.length} rules in ${allWorlds.length * 2} worlds (${states} states)` }
+  const look = (decider: Ladder): Leak => {
+    const own = walk(stepsOf(policy, decider, decider.steps))
+    if (own !== undefined) return { world: own, by: '' }
+    for (const override of overrides) {
+      const world = walk(stepsOf(policy, decider, overlaid(override, decider.steps)))
+      if (world !== undefined) return { world, by: ` with the override in line ${override.line}` }
+    }
+    return undefined
+  }
+  const leakOf = (decider: Ladder): Leak => {
+    if (!found.has(decider)) found.set(decider, look(decider))
+    return found.get(decider)
+  }
+  return { leakOf, states: () => walked.size * allWorlds.length * 2 }
 }
 
-/** The ladder of a rule as it is, and as each override would leave it. */
-function laddersOf(policy: Policy, decider: Ladder): { readonly steps: readonly Step[]; readonly by: string }[] {
-  const own = { steps: stepsOf(policy, decider, decider.steps), by: '' }
-  const seen = new Set<string>()
-  return [
-    own,
-    ...policy.overrides.flatMap((override) => {
-      const steps = stepsOf(policy, decider, overlaid(override, decider.steps))
-      const key = JSON.stringify(steps)
-      if (seen.has(key)) return []
-      seen.add(key)
-      return [{ steps, by: ` with the override in line ${override.line}` }]
-    }),
-  ]
+function proveInvariant({ rules, default: last }: Policy, { except }: Invariant, { leakOf, states }: Prover): Verdict {
+  const excepted = new Set(except)
+  const deciders = rules
+    .filter(({ name }) => !excepted.has(name))
+    .map((rule) => ({ ladder: rule as Ladder & { line: number }, name: rule.name }))
+  if (!excepted.has('default')) deciders.push({ ladder: last, name: 'default' })
+  for (const { ladder, name } of deciders) {
+    const leak = leakOf(ladder)
+    if (leak === undefined) continue
+    const { tls, pgp } = leak.world
+    const place = ladder.line > 0 ? ` (line ${ladder.line})` : ''
+    const world = `where TLS is ${tls} and ${pgp ? 'a PGP key is known' : 'no key is known'}`
+    return {
+      passed: false,
+      text: `rule "${name}"${place}${leak.by} sends in clear ${world}: name the rule under except, or change its steps`,
+    }
+  }
+  return { passed: true, text: `holds for ${deciders.length} rules in ${allWorlds.length * 2} worlds (${states()} states)` }
 }
+
+/** Those that change steps in different ways: a thousand recipients may have the same wish. */
+const differentOverrides = ({ overrides }: Policy): readonly Override[] =>
+  [...new Map([...overrides].reverse().map((one) => [JSON.stringify([one.prefer, one.never, one.tls]), one])).values()].reverse()

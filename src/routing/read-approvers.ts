@@ -1,4 +1,5 @@
 /** Reads groups among the approvers of a hold: `approvers: [group:heads, max@org.example]` asks each address of the group. */
+import { mostApprovers } from '../methods/hold/hold.ts'
 import type { Group } from './policy.ts'
 import { quote, type Report, reportUnknown } from './problem.ts'
 import { list } from './read.ts'
@@ -15,6 +16,10 @@ export function withApprovers(
   const written = options.entries.find(({ key }) => key === 'approvers')
   const named = written === undefined ? [] : list(written.value).flatMap((item) => groupName(item) ?? [])
   if (written === undefined || named.length === 0) return { options, groups: [] }
+  if (list(written.value).length > mostApprovers) {
+    report(written.value.at, `${list(written.value).length} approvers; at most ${mostApprovers} are asked`)
+    return undefined
+  }
   const items = list(written.value).map((item) => {
     const name = groupName(item)
     return name === undefined ? [item] : members(item, name, groups, report)
@@ -37,17 +42,23 @@ function members(item: Tree, name: string, groups: ReadonlyMap<string, Group>, r
   const group = groups.get(name)
   if (group === undefined) {
     if (groups.size === 0) report(item.at, `group ${quote(name)} is unknown`, 'the policy has no groups: add it under groups')
-    else reportUnknown(report, item.at, 'group', name, [...groups.keys()])
+    else reportUnknown(report, item.at, 'group', name, () => [...groups.keys()])
     return undefined
   }
   const { address, domain, below } = group.members
-  const [other] = [...domain.keys(), ...[...below.keys()].map((one) => `*.${one}`)]
+  const [first] = below.keys()
+  const [other = first && `*.${first}`] = domain.keys()
   if (other !== undefined) {
     report(
       item.at,
       `group ${quote(name)} cannot approve: ${quote(other)} is no address`,
       'approvers are asked by mail: list addresses in the group',
     )
+    return undefined
+  }
+  // Before it is written out: a thousand rules that name one large group would be a large value.
+  if (address.size > mostApprovers) {
+    report(item.at, `group ${quote(name)} cannot approve: it has ${address.size} addresses, and at most ${mostApprovers} are asked`)
     return undefined
   }
   return [...address.keys()].map((value) => ({ kind: 'scalar', at: item.at, value }))

@@ -9,7 +9,7 @@ import type { Tree } from './tree.ts'
 type Context = { readonly groups: ReadonlyMap<string, Group>; readonly methods: MethodWords; readonly report: Report }
 
 export const overrideWords = ['to', 'prefer', 'never', 'tls', 'reason', 'until'] as const
-const mostOverrides = 5000
+const mostOverrides = 2000
 
 export function readOverrides(tree: Tree | undefined, context: Context): Override[] {
   if (tree === undefined || (tree.kind === 'scalar' && tree.value === null)) return []

@@ -1,6 +1,7 @@
-/** YAML as a tree in which every value knows its line and column; whatever could hurt the parser is refused before it. */
-import { CST, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, parseDocument } from 'yaml'
+/** YAML as a tree in which every value knows its line and column; what shape.ts lets in. */
+import { Composer, type CST, type Document, isMap, isScalar, isSeq, LineCounter, type Node, Parser } from 'yaml'
 import { type Place, type Problem, problemList, quote, type Report } from './problem.ts'
+import { readShape } from './shape.ts'
 
 export type Tree =
   | { readonly kind: 'scalar'; readonly at: Place; readonly value: string | number | boolean | null }
@@ -9,19 +10,15 @@ export type Tree =
 export type Entry = { readonly key: string; readonly at: Place; readonly value: Tree }
 
 export const largestPolicy = 1024 * 1024
-const deepestFlow = 32
-const widestIndent = 100
-/** Words and the signs between them: 1 MiB of the shortest rules and tests that say something has some 320,000, and each costs microseconds. */
-const mostParts = 350_000
 
 /**
  * Read one YAML 1.2 document. Aliases, anchors, tags, directives, several documents, keys that are not words and keys written twice
- * are mistakes: a policy needs none of them, and the first is how a small text becomes a huge value.
+ * are mistakes. At most 1 MiB, and `mostParts` words, signs and lines.
  */
 export function readTree(
   text: string,
 ): { readonly kind: 'tree'; readonly root: Tree } | { readonly kind: 'errors'; readonly problems: readonly Problem[] } {
-  const { problems, report } = problemList()
+  const { problems, report, full } = problemList()
   const size = Buffer.byteLength(text)
   if (size > largestPolicy)
     report(
@@ -29,18 +26,39 @@ export function readTree(
       `the policy has ${size} bytes; at most ${largestPolicy} (1 MiB) are read`,
       'a group can name *.domain for all its subdomains',
     )
-  else checkShape(text, report)
-  if (problems.length > 0) return { kind: 'errors', problems }
+  const lexemes = size > largestPolicy ? undefined : readShape(text, report, full)
+  if (lexemes === undefined) return { kind: 'errors', problems }
 
   const lines = new LineCounter()
-  // uniqueKeys compares every key with every other: quadratic, so we look for doubles ourselves.
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false, version: '1.2', merge: false })
+  const document = compose(lexemes, lines)
   const place = placer(lines)
   for (const { pos, message } of [...document.errors, ...document.warnings]) report(place(pos[0]), `not valid YAML: ${lowerFirst(message)}`)
-  if (document.directives?.yaml.explicit === true)
-    report({ line: 1, column: 1 }, '%YAML directives are not used in a policy', 'remove the line')
   const root = problems.length === 0 ? build(document.contents, { line: 1, column: 1 }, place, report) : undefined
   return root === undefined || problems.length > 0 ? { kind: 'errors', problems } : { kind: 'tree', root }
+}
+
+/** What parseDocument of yaml does, from lexemes that are at hand. */
+function compose(lexemes: readonly string[], lines: LineCounter): Document.Parsed {
+  const parser = new Parser(lines.addNewLine)
+  // uniqueKeys compares every key with every other: quadratic, so we look for doubles ourselves.
+  const composer = new Composer({ uniqueKeys: false, prettyErrors: false, version: '1.2', merge: false })
+  lines.addNewLine(0)
+  const length = lexemes.reduce((sum, lexeme) => sum + lexeme.length, 0)
+  const { stackTraceLimit } = Error
+  // Each mistake is an Error: of fifty thousand, the stacks that nobody reads are what takes the time.
+  Error.stackTraceLimit = 0
+  try {
+    const [document] = composer.compose(tokensOf(lexemes, parser), true, length)
+    if (document === undefined) throw new Error('the composer made no document')
+    return document
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
+function* tokensOf(lexemes: readonly string[], parser: Parser): Generator<CST.Token> {
+  for (const lexeme of lexemes) yield* parser.next(lexeme)
+  yield* parser.end()
 }
 
 /** The tree without its places, as an option schema reads it. `__proto__` is a key like any other here. */
@@ -67,36 +85,6 @@ export function placeOf(tree: Tree, path: readonly PropertyKey[]): Place {
   return entry === undefined ? tree.at : placeOf(entry.value, rest)
 }
 
-/**
- * The parser recurses with the nesting of the text, and where its stack ends inside a regular expression the whole process ends. Nesting
- * in brackets is counted; nesting by indentation needs a column a level, so the column of its indicators bounds it. What is nothing but signs
- * would keep the parser busy for seconds.
- */
-function checkShape(text: string, report: Report): void {
-  let [line, column, depth, parts] = [1, 1, 0, 0]
-  for (const token of new Lexer().lex(text)) {
-    const type = CST.tokenType(token)
-    if (type === 'flow-seq-start' || type === 'flow-map-start') depth += 1
-    if (type === 'flow-seq-end' || type === 'flow-map-end') depth = Math.max(0, depth - 1)
-    const indicator = type === 'seq-item-ind' || type === 'explicit-key-ind' || type === 'map-value-ind'
-    if (depth > deepestFlow || (depth === 0 && indicator && column > widestIndent))
-      return report({ line, column }, 'nested too deeply for a policy')
-    if ((indicator || type === 'scalar' || type === 'comma') && ++parts > mostParts)
-      return report(
-        { line, column },
-        `more than ${mostParts} keys, values and signs: too many for a policy`,
-        'groups make one rule of many',
-      )
-    if (type === 'doc-mode' || type === 'flow-error-end' || token === CST.SCALAR) continue
-    const broken = token.lastIndexOf('\n')
-    if (broken < 0) column += token.length
-    else {
-      for (let at = token.indexOf('\n'); at >= 0; at = token.indexOf('\n', at + 1)) line += 1
-      column = token.length - broken
-    }
-  }
-}
-
 const placer =
   (lines: LineCounter) =>
   (offset: number): Place => {
@@ -107,14 +95,10 @@ const placer =
 function build(node: Node | null, around: Place, place: (offset: number) => Place, report: Report): Tree | undefined {
   if (node === null) return { kind: 'scalar', at: around, value: null }
   const at = node.range ? place(node.range[0]) : around
-  if ('anchor' in node && node.anchor !== undefined)
-    report(at, `anchors (&${node.anchor}) are not used in a policy`, 'write the value out, or name a group')
-  if (node.tag !== undefined) report(at, `tags (${quote(node.tag)}) are not used in a policy`, 'remove it')
   if (isScalar(node)) return { kind: 'scalar', at, value: scalar(node.value) }
   if (isSeq<Node | null>(node)) return { kind: 'list', at, items: node.items.flatMap((item) => build(item, at, place, report) ?? []) }
   if (isMap<Node | null, Node | null>(node)) return { kind: 'map', at, entries: buildEntries(node.items, at, place, report) }
-  report(at, 'aliases (*name) are not used in a policy', 'write the value out, or name a group')
-  return undefined
+  throw new Error('an alias stands where none was let in')
 }
 
 function buildEntries(

@@ -62,7 +62,7 @@ describe('createExaminer', () => {
 
   test('ends a policy that takes too long, says so, and examines the next', async () => {
     const { examine: ask } = examiner({ time: 300 })
-    const ended = await ask(policy(2000, 4000))
+    const ended = await ask(policy(1500, 1700))
     assert.ok(ended.kind === 'errors')
     assert.match(ended.problems[0]?.text ?? '', /takes more time/)
     assert.equal((await ask('version: 1\ndefault: { deliver: [tls] }\n')).kind, 'examined')
@@ -70,7 +70,7 @@ describe('createExaminer', () => {
 
   test('refuses more than may wait', async () => {
     const { examine: ask } = examiner({ time: 300, waiting: 1 })
-    const kinds = await Promise.all(Array.from({ length: 4 }, () => ask(policy(2000, 4000))))
+    const kinds = await Promise.all(Array.from({ length: 4 }, () => ask(policy(1500, 1700))))
     const texts = kinds.map((one) => (one.kind === 'errors' ? one.problems[0]?.text : one.kind))
     assert.equal(texts.filter((one) => one?.includes('too many policies')).length, 2)
   })

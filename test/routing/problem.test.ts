@@ -29,4 +29,23 @@ describe('a problem', () => {
       ['did you mean "escrow"? expected tls or escrow', 'expected tls or escrow'],
     )
   })
+
+  test('costs no search for the nearest word once fifty stand', () => {
+    const { problems, report } = problemList()
+    let asked = 0
+    const words = () => {
+      asked += 1
+      return ['tls', 'escrow']
+    }
+    for (let line = 1; line <= 10_000; line++) reportUnknown(report, { line, column: 1 }, 'step', 'escorw', words)
+    assert.deepEqual([problems.length, asked], [50, 50])
+  })
+
+  test('is searched no nearest word for where that takes too much, and says what is expected all the same', () => {
+    const { problems, report } = problemList()
+    const words = Array.from({ length: 20_000 }, (_, i) => `${'b'.repeat(50)}${i}`)
+    for (let line = 1; line <= 50; line++) reportUnknown(report, { line, column: 1 }, 'group', 'c'.repeat(64), words)
+    reportUnknown(report, { line: 51, column: 1 }, 'step', 'escorw', ['tls', 'escrow'])
+    assert.match(problems[0]?.hint ?? '', /^expected bbb.*\(20000 in all\)$/)
+  })
 })

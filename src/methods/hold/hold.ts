@@ -8,7 +8,8 @@ export type HoldOptions = {
   readonly approvers?: readonly string[] | undefined
 }
 
-const mostApprovers = 20
+/** Each gets a mail about each message. */
+export const mostApprovers = 20
 
 // A parsed value parses to itself: frozen plans keep what was parsed.
 const address = z.string().transform((text, context): string => {

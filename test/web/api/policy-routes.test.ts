@@ -160,22 +160,21 @@ describe('the policy by API', () => {
   })
 
   test('is read beside the mail, however long that takes; what is larger than a policy is refused unread', async () => {
-    const hostile = `version: 1\n${'a: 1\n'.repeat(70_000)}`
-    let [last, longest] = [performance.now(), 0]
+    // As much as is let in to the parser: some hundredths of a second of work, in which a timer here goes on.
+    const hostile = `version: 1\n${'a: 1\n'.repeat(24_000)}`
+    let ticks = 0
     const timer = setInterval(() => {
-      longest = Math.max(longest, performance.now() - last)
-      last = performance.now()
+      ticks += 1
     }, 5)
     for (const [verb, more] of [
       ['simulate', {}],
       ['preview', { from: 'a@org.example', to: 'b@lab.example' }],
       ['check', {}],
     ] as const) {
-      const started = performance.now()
+      const before = ticks
       const { status } = await world.ask(`${path}/${verb}`, { method: 'POST', token, ...json({ ...more, text: hostile }) })
       assert.equal(status, verb === 'check' ? 200 : 422)
-      const took = performance.now() - started
-      assert.ok(longest < took / 2, `${verb}: ${longest} of ${took} ms without a turn`)
+      assert.ok(ticks - before > 3, `${verb}: ${ticks - before} ticks`)
     }
     clearInterval(timer)
     const larger = await world.ask(`${path}/check`, { method: 'POST', token, ...json({ text: 'x'.repeat(5_000_000) }) })
