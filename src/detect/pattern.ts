@@ -1,29 +1,105 @@
-/** Patterns of own detectors: regular expressions whose time grows with the text and nothing else, whatever is written. */
-import { RE2JS, RE2JSException } from 're2js'
+/** Patterns of own detectors: regular expressions that look through any text in a few steps for each character, or are refused. */
+import { RE2JSException } from 're2js'
+import { alphabetOf } from './alphabet.ts'
+import { type Automaton, createAutomaton, mostOfTable, type Size, tooLarge } from './automaton.ts'
+import type { Find } from './find.ts'
+import { type Graph, graphOf } from './graph.ts'
+import { reversed } from './reversed.ts'
 
 /** A pattern ready to look with. */
-export type Pattern = { readonly source: string; readonly compiled: RE2JS }
+export type Pattern = {
+  /** Finds from the beginning of a text to its end, none of which overlaps another. */
+  readonly find: (text: string) => Iterable<Find>
+  /** Make all of its tables, whatever texts may come; false: together they are larger than one may be (mostOfTable). */
+  readonly complete: () => boolean
+  readonly size: () => Size
+  /** Characters read, those read twice counted twice. */
+  readonly steps: () => number
+}
 
-/** Steps of the machine that a pattern may have: `(a{900}){900}` is refused, not run. */
-const largest = 5000
+/** A find is as long as it can be, so far as that many characters behind its end tell. Else each of a thousand finds might read to the end of the text. */
+const patience = 1000
 
-/** Compile a pattern of RE2's language (no look-around, no back-references), case ignored; or what is wrong with it, as the end of a sentence. */
-export function compilePattern(
-  source: string,
-): { readonly kind: 'pattern'; readonly pattern: Pattern } | { readonly kind: 'wrong'; readonly text: string } {
+/** Ends of the sentence `the pattern "…" …`, and what to write instead. */
+export type Wrong = { readonly text: string; readonly hint: string }
+const wrong = {
+  empty: { text: 'finds nothing everywhere: it matches empty text', hint: 'write what must stand there at least once: a+ for a*' },
+  large: { text: 'is too large', hint: 'repeat less: with every repeat written out it may have some 2,500 characters' },
+  slow: {
+    text: 'cannot be looked for fast enough in every text',
+    hint: 'many repeats of an exact number are slow to tell apart: write .{0,20} for .{20}, a smaller number, \\d+ for \\d{5,30}, or two patterns',
+  },
+} as const satisfies { readonly [name: string]: Wrong }
+
+type Compiled = { readonly kind: 'pattern'; readonly pattern: Pattern } | { readonly kind: 'wrong'; readonly wrong: Wrong }
+
+/** Compile a pattern of RE2's language (no look-around, no back-references), case ignored. Quick: its tables are made later. */
+export function compilePattern(source: string): Compiled {
   try {
-    const compiled = RE2JS.compile(source, RE2JS.CASE_INSENSITIVE | RE2JS.MULTILINE)
-    if (compiled.programSize() > largest) return { kind: 'wrong', text: 'is too large' }
-    if (compiled.matcher('').find()) return { kind: 'wrong', text: 'finds nothing everywhere: it matches empty text' }
-    return { kind: 'pattern', pattern: { source, compiled } }
+    const graph = repeatsOf(source) > 2500 ? undefined : graphOf(source)
+    const backwards = graph === undefined ? undefined : reversed(graph)
+    if (graph === undefined || backwards === undefined) return { kind: 'wrong', wrong: wrong.large }
+    if (matchesEmpty(graph)) return { kind: 'wrong', wrong: wrong.empty }
+    return { kind: 'pattern', pattern: createPattern(graph, backwards) }
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error
-    return { kind: 'wrong', text: `cannot be used: ${error.message.replace(/^error parsing regexp: /, '').slice(0, 120)}` }
+    const text = `cannot be used: ${error.message.replace(/^error parsing regexp: /, '').slice(0, 120)}`
+    return { kind: 'wrong', wrong: { text, hint: 'patterns are regular expressions without look-around and back-references' } }
   }
 }
 
-/** What is wrong with a pattern, or undefined. */
-export function checkPattern(source: string): string | undefined {
-  const read = compilePattern(source)
-  return read.kind === 'wrong' ? read.text : undefined
+/** What is wrong with a pattern, if anything, and what it took to tell (see Size.work). */
+export function checkPattern(source: string): { readonly wrong?: Wrong; readonly work: number } {
+  const compiled = compilePattern(source)
+  if (compiled.kind === 'wrong') return { wrong: compiled.wrong, work: compiled.wrong === wrong.large ? mostOfTable.work : 0 }
+  const isFast = compiled.pattern.complete()
+  return { ...(isFast ? {} : { wrong: wrong.slow }), work: compiled.pattern.size().work }
+}
+
+/** At least so many characters has the pattern with its repeats written out: most that are too large are known before they are. */
+const repeatsOf = (source: string): number =>
+  [...source.matchAll(/\{(\d+)(?:,(\d*))?\}/g)].reduce((sum, [, least, most]) => sum + Number(most || least), 0)
+
+/** Of what could be found behind the last find, that which ends first is found; it begins as early, and then ends as late, as it can. */
+function createPattern(graph: Graph, backwards: Graph): Pattern {
+  const alphabet = alphabetOf(graph)
+  const ends = createAutomaton(graph, alphabet, { isBackwards: false, isSearch: true })
+  const begins = createAutomaton(backwards, alphabet, { isBackwards: true, isSearch: false })
+  const whole = createAutomaton(graph, alphabet, { isBackwards: false, isSearch: false })
+  const all: readonly Automaton[] = [ends, begins, whole]
+  return {
+    *find(text) {
+      for (let [behind, end] = [0, 0]; behind < text.length; behind = end) {
+        end = sure(ends.read(text, behind, text.length))
+        if (end < 0) return
+        const from = sure(begins.read(text, end, behind))
+        end = sure(whole.read(text, from, text.length, patience))
+        yield { from, to: end }
+      }
+    },
+    complete: () => {
+      let left = mostOfTable
+      for (const { complete, size } of all) {
+        if (!complete(left)) return false
+        const { cells, work } = size()
+        left = { cells: left.cells - cells, work: left.work - work }
+      }
+      return true
+    },
+    size: () => all.map(({ size }) => size()).reduce((sum, one) => ({ cells: sum.cells + one.cells, work: sum.work + one.work })),
+    steps: () => all.reduce((sum, { steps }) => sum + steps(), 0),
+  }
+}
+
+/** A mail that cannot be looked through counts as one with finds. */
+function sure(read: number): number {
+  if (read === tooLarge) throw new Error('a pattern asks for tables that its check would have refused')
+  return read
+}
+
+/** Is there a way from start to end that takes no character, whatever its conditions say? */
+function matchesEmpty({ start, end, next, setOf }: Graph): boolean {
+  const reached = new Set(next[start])
+  for (const node of reached) if (setOf[node] === -1) for (const after of next[node] ?? []) reached.add(after)
+  return reached.has(end)
 }

@@ -6,10 +6,11 @@ import { described, fields, isName, list, text } from './read.ts'
 import type { Entry, Tree } from './tree.ts'
 
 export const detectorWords = ['words', 'patterns', 'threshold'] as const
-const most = { detectors: 200, words: 5000, patterns: 200, length: 500, threshold: 1000 } as const
+/** `work` is that of checking all patterns: a second or two; that of a simple one is some ten thousand. */
+const most = { detectors: 200, words: 5000, patterns: 200, length: 500, threshold: 1000, work: 80_000_000 } as const
 
-/** `checkPattern`: what is wrong with a pattern, or undefined. */
-export type CheckPattern = (pattern: string) => string | undefined
+/** What is wrong with a pattern, if anything, and what it took to tell (detect/pattern.ts). */
+export type CheckPattern = (pattern: string) => { readonly wrong?: { readonly text: string; readonly hint: string }; readonly work: number }
 
 export function readDetectors(tree: Tree | undefined, checkPattern: CheckPattern, report: Report): Detector[] {
   if (tree === undefined || (tree.kind === 'scalar' && tree.value === null)) return []
@@ -18,21 +19,35 @@ export function readDetectors(tree: Tree | undefined, checkPattern: CheckPattern
     return []
   }
   if (tree.entries.length > most.detectors) report(tree.at, `${tree.entries.length} detectors; at most ${most.detectors} are read`)
-  return tree.entries.slice(0, most.detectors).map((entry) => readDetector(entry, checkPattern, report))
+  const checkAt = patternCheck(checkPattern, report)
+  return tree.entries.slice(0, most.detectors).map((entry) => readDetector(entry, checkAt, report))
+}
+
+/** Reports what is wrong with patterns, until they have taken more work together than a policy's may. */
+function patternCheck(checkPattern: CheckPattern, report: Report): (pattern: string, tree: Tree) => void {
+  let work = 0
+  return (pattern, tree) => {
+    if (work > most.work) return
+    const checked = checkPattern(pattern)
+    work += checked.work
+    if (checked.wrong !== undefined) report(tree.at, `the pattern ${quote(pattern)} ${checked.wrong.text}`, checked.wrong.hint)
+    if (work > most.work)
+      report(
+        tree.at,
+        'up to here, the patterns are too large together; those below were not looked at',
+        'write fewer patterns, or simpler ones',
+      )
+  }
 }
 
 /** A broken detector stays known, else each rule that names it would be a mistake too. */
-function readDetector({ key: name, at, value }: Entry, checkPattern: CheckPattern, report: Report): Detector {
+function readDetector({ key: name, at, value }: Entry, checkAt: ReturnType<typeof patternCheck>, report: Report): Detector {
   if (!isName(name)) report(at, `${quote(name)} is no name for a detector`, 'expected letters, digits, spaces, dots, dashes; at most 64')
   const found = fields(value, { what: 'detector', words: detectorWords }, report)
   const words = readTexts(found?.get('words'), 'words', report)
   const patterns = readTexts(found?.get('patterns'), 'patterns', report)
   const threshold = readThreshold(found?.get('threshold'), report)
-  for (const { word, tree } of patterns) {
-    const wrong = checkPattern(word)
-    if (wrong !== undefined)
-      report(tree.at, `the pattern ${quote(word)} ${wrong}`, 'patterns are regular expressions without look-around and back-references')
-  }
+  for (const { word, tree } of patterns) checkAt(word, tree)
   const looking = words.length + patterns.length
   if (isBuiltIn(name) && looking > 0)
     report(

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { look } from '../../src/detect/look.ts'
-import { checkPattern } from '../../src/detect/pattern.ts'
 import { findWords, wordList } from '../../src/detect/words.ts'
 
 const builtIn = (name: string) => ({ name, words: [], patterns: [] })
@@ -215,11 +214,11 @@ describe('words and patterns of a policy', () => {
   test('by pattern take no more time than the text is long', () => {
     assert.equal(own([], ['(a+)+$', '\\bAZ-\\d{4}\\b'], `${'a'.repeat(100_000)}! AZ-1234`)?.count, 1)
   })
-  test('by pattern are refused when they could find nothing everywhere, or need more than linear time', () => {
-    assert.match(checkPattern('x*') ?? '', /matches empty text/)
-    assert.match(checkPattern('(.)\\1') ?? '', /cannot be used/)
-    assert.equal(checkPattern('\\bAZ-\\d{4}\\b'), undefined)
-  })
+  test('are found on the line where they stand, be they words or patterns', () =>
+    assert.deepEqual(
+      own(['omega', 'alpha'], ['case-\\d+'], 'alpha case-1\n\nomega\ncase-2')?.samples.map(({ line }) => line),
+      [1, 3, 1, 4],
+    ))
   test('are shown masked, with their place and line', () => {
     const [card] = look([{ place: 'text', text: `Hello\n${cards[0]}` }], [builtIn('payment-card')])
     assert.deepEqual(card?.samples, [{ place: 'text', line: 2, masked: '•••• •••• •••• 1111' }])

@@ -125,9 +125,24 @@ describe('detectors', () => {
     ['{ mine: { patterns: ["(?=a)b"] } }', /cannot be used: /],
     ['{ mine: { patterns: ["a*"] } }', /finds nothing everywhere|matches empty text/],
     ['{ mine: { patterns: ["((a{100}){100}){100}"] } }', /cannot be used: |is too large/],
+    ['{ mine: { patterns: ["a.{20}b"] } }', /the pattern "a\.\{20\}b" cannot be looked for fast enough in every text/],
     ['{ "mi/ne": { words: [a] } }', /is no name for a detector/],
   ] as const)
     test(`are refused when wrong: ${text}`, () => assert.match(problemsOf(`${base}detectors: ${text}\n`)[0]?.text ?? '', wrong))
+  test('are refused with the place of the pattern and what to write instead', () => {
+    const problems = problemsOf(`${base}detectors:\n  mine:\n    patterns:\n      - case-\\d+\n      - a.{20}b\n`)
+    assert.equal(problems.length, 1)
+    assert.equal(problems[0]?.column, 9)
+    assert.match(problems[0]?.hint ?? '', /write \.\{0,20\} for \.\{20\}/)
+  })
+  test('whose patterns are too large together are refused, and the rest is not looked at', () => {
+    const patterns = Array.from({ length: 200 }, (_, i) => `"project${i}.{0,60}secret"`).join(', ')
+    const problems = problemsOf(`${base}detectors: { mine: { patterns: [${patterns}] }, other: { patterns: ["a*"] } }\n`)
+    assert.deepEqual(
+      problems.map(({ text }) => text),
+      ['up to here, the patterns are too large together; those below were not looked at'],
+    )
+  })
   test('of the program may get another threshold', () => {
     const policy = policyOf(`${base}detectors: { iban: { threshold: 5 } }\n`)
     assert.deepEqual(
