@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { startSequencer } from './audit/audit.ts'
 import { watchChain } from './audit/watch.ts'
-import { deliverGroup } from './delivery/deliver.ts'
+import { deliverGroup, foresee } from './delivery/deliver.ts'
 import { createPlanner } from './delivery/planner.ts'
 import { startWorker } from './delivery/worker.ts'
 import { createDetect } from './detect/detect.ts'
@@ -156,6 +156,7 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
     clock,
     log,
     room: destinations.room,
+    foresee: (group) => foresee(delivery, group),
     deliver: (group, signal, turn) => deliverGroup(delivery, group, signal, turn),
   })
   atEnd('delivery worker', () => worker.stop(0))

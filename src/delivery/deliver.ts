@@ -72,7 +72,9 @@ export async function deliverGroup(
   const sound = await withoutCrashers(parts, claimed, signal)
   if (sound.length === 0) return
   const group = { ...claimed, recipients: sound }
-  const prepared = await prepare(parts, group, signal).catch((error: unknown) => postpone(parts, group, error, signal))
+  const prepared = await prepare(parts, group, signal, foreseen.get(claimed)).catch((error: unknown) =>
+    postpone(parts, group, error, signal),
+  )
   if (prepared === undefined) return
   const { parties, content } = prepared
   failpoint('deliver.planned')
@@ -104,33 +106,70 @@ async function withoutCrashers(parts: DeliveryParts, group: Group, signal: Abort
 
 type Prepared = { readonly parties: readonly Party[]; readonly content: Content }
 
-/** Open and plan it; undefined when it is damaged, and settled so. */
-async function prepare(parts: DeliveryParts, group: Group, signal: AbortSignal): Promise<Prepared | undefined> {
-  const opened = group.fresh ?? (await openClaimed(parts.spoolParts, group.message.id))
-  const head = opened.kind === 'content' ? await readHead(opened) : opened
-  if (opened.kind === 'damaged') await quarantine(parts, group, opened, signal)
-  else if (head.kind === 'damaged') await quarantine(parts, group, { text: 'its content was altered', vouched: true }, signal)
-  if (opened.kind === 'damaged' || head.kind === 'damaged') return undefined
+/** What was planned ahead, by group as it is claimed. */
+const foreseen = new WeakMap<Group, Promise<Prepared | Damage>>()
 
+/**
+ * Plan a group whose rows are being written: the time of a commit is enough. It comes to nothing where that fails, for nothing of it is written
+ * or sent before `deliverGroup` is called.
+ */
+export function foresee(parts: DeliveryParts, group: Group): void {
+  const planning = openAndPlan(parts, group)
+  // Told to who delivers it.
+  planning.catch(() => undefined)
+  foreseen.set(group, planning)
+}
+
+/** The plan, and the copies that it wants; undefined when the message is damaged, and settled so. */
+async function prepare(
+  parts: DeliveryParts,
+  group: Group,
+  signal: AbortSignal,
+  planning = openAndPlan(parts, group),
+): Promise<Prepared | undefined> {
+  const planned = await planning
+  const withCopies = async (prepared: Prepared) => {
+    const { plans, open } = prepared.content
+    await makeCopies(parts, group, copiesOf(group, plans), open)
+    return prepared
+  }
+  const prepared = 'text' in planned ? planned : await orDamage(() => withCopies(planned))
+  if (!('text' in prepared)) return prepared
+  await quarantine(parts, group, prepared, signal)
+  return undefined
+}
+
+/** Reads only. */
+async function openAndPlan(parts: DeliveryParts, group: Group): Promise<Prepared | Damage> {
+  const opened = group.fresh ?? (await openClaimed(parts.spoolParts, group.message.id))
+  if (opened.kind === 'damaged') return opened
+  const head = await readHead(opened)
+  if (head.kind === 'damaged') return altered
   failpoint('deliver.opened')
   const header = parseHeader(head.header)
   const facts = messageFacts(header, head.bodyStart)
-  try {
+  return orDamage(async () => {
     const { parties, ...known } = await planParties(parts, group, { header, facts, open: opened.open })
-    await makeCopies(parts, group, copiesOf(group, known.plans), opened.open)
     return { parties, content: { ...opened, head, header, facts, ...known } }
+  })
+}
+
+const altered = { text: 'its content was altered', vouched: true } as const satisfies Damage
+
+async function orDamage<T>(work: () => Promise<T>): Promise<T | Damage> {
+  try {
+    return await work()
   } catch (error) {
-    const damage = damageOf(error)
-    if (damage === undefined) throw error
-    await quarantine(parts, group, { text: damage, vouched: true }, signal)
-    return undefined
+    const text = damageOf(error)
+    if (text === undefined) throw error
+    return { text, vouched: true }
   }
 }
 
 /** What shows while it is planned, where a rule looks into all of the content. */
 function damageOf(error: unknown): string | undefined {
   if (error instanceof PolicyAltered) return error.message
-  return error instanceof SealBroken ? 'its content was altered' : undefined
+  return error instanceof SealBroken ? altered.text : undefined
 }
 
 /** Nothing was sent, and no way is known yet: the mail is kept, without an end, and says why it waits. */

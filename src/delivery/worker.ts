@@ -19,6 +19,8 @@ export type WorkerParts = {
   readonly log: Logger
   /** How many attempts at a domain may be under way at once (transport: destinations). */
   readonly room: (domain: string) => number
+  /** Plan a group that `deliver` may be given soon; nothing is written or sent. */
+  readonly foresee: (group: Group) => void
   /** Attempt one claimed group and settle it; what asks its destination for something waits for `turn`, and ends it when that is over. */
   readonly deliver: (group: Group, signal: AbortSignal, turn: () => Promise<Leave>) => Promise<void>
 }
@@ -206,7 +208,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       const isBehind = behind === 'all' || behind.has(sharing.nameOf(place.domain))
       if (stopping || isBehind || underway.size >= most || isFull(place)) return undefined
       underway.add(place)
-      return { begin: (group) => run(place, group), leave: () => void underway.delete(place) }
+      return { foresee: parts.foresee, begin: (group) => run(place, group), leave: () => void underway.delete(place) }
     },
     stop: async (grace) => {
       stopping = true

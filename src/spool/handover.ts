@@ -4,8 +4,10 @@ import type { Group } from './claim.ts'
 import type { DueGroup } from './due.ts'
 import type { Acceptance } from './spool.ts'
 
-/** A place among the attempts, kept while the rows are written: one of the two is called, once. */
+/** A place among the attempts, kept while the rows are written: then `begin` or `leave` is called, once. */
 export type Berth = {
+  /** What the rows will say: it may be planned, but nothing of it be written or sent before `begin`. Absent: nobody plans ahead. */
+  readonly foresee?: (group: Group) => void
   /** The rows are durable, and claimed with fence 1. */
   readonly begin: (group: Group) => void
   /** They are not. */

@@ -44,12 +44,23 @@ export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory, 
         ...{ id, kind: 'mail', about: null, size, fileKey, content, policyRevision, steps: null, now: clock(), claimed: berths },
         ...{ ...acceptance, ...own },
       }
+      const opened = sharedBy(berths.size, clear)
+      const groups = [...berths].map(([domain, berth]) => ({ berth, group: freshGroup(mail, domain, opened) }))
+      const show = () => {
+        for (const { berth, group } of groups) berth.foresee?.(group)
+      }
       try {
         failpoint('accept.before-commit')
-        await db.write(...(own ? [expecting(0, sql`SELECT id FROM message WHERE id = ${id}`)] : []), ...messageRows(parts, mail))
+        const written = db.write(...(own ? [expecting(0, sql`SELECT id FROM message WHERE id = ${id}`)] : []), ...messageRows(parts, mail))
+        // Behind the immediate that hands them to the thread: while that syncs.
+        const showing = clear.whole === undefined ? undefined : setImmediate(show)
+        await written.finally(() => clearImmediate(showing))
       } catch (error) {
-        for (const berth of berths.values()) berth.leave()
-        clear.done?.()
+        for (const { berth, group } of groups) {
+          berth.leave()
+          group.fresh?.fileKey.fill(0)
+          group.fresh?.done?.()
+        }
         // It may be queued for all that we know; else the sweep finds the blob.
         if (content.blob !== null && !(error instanceof OutcomeUnknown)) await blobs.remove(content.blob).catch(() => undefined)
         throw error
@@ -57,8 +68,7 @@ export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory, 
       failpoint('accept.committed')
       // The row has it now.
       if (content.inline !== null) giveBack(singleUse(content.inline))
-      const shared = sharedBy(berths.size, clear)
-      for (const [domain, berth] of berths) berth.begin(freshGroup(mail, domain, shared))
+      for (const { berth, group } of groups) berth.begin(group)
       fileKey.fill(0)
       if (acceptance.envelope.recipients.some(({ address }) => !berths.has(domainOf(address)))) courier.wake()
     },

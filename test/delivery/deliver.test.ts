@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { pino } from 'pino'
-import { type DeliveryParts, deliverGroup } from '../../src/delivery/deliver.ts'
+import { type DeliveryParts, deliverGroup, foresee } from '../../src/delivery/deliver.ts'
 import type { EnvelopeRecipient } from '../../src/mail/envelope.ts'
 import type { Outcome } from '../../src/mail/outcome.ts'
 import type { Answer } from '../../src/methods/method.ts'
@@ -552,4 +552,59 @@ test('a method is given content that is in memory as it lies there, so that noth
   }
   await deliver({ ...world.parts, attemptStep })
   assert.deepEqual(given, [Buffer.from('From: s@org.example\r\nSubject: pay Max 5000\r\n\r\nhello\r\n')])
+})
+
+/** Claim what is due, foresee it, see that this changed nothing, then deliver it; how often it was planned. */
+async function deliverForeseen(planFor = world.parts.planFor): Promise<number> {
+  let planned = 0
+  const counting: DeliveryParts['planFor'] = (...asked) => {
+    planned += 1
+    return planFor(...asked)
+  }
+  const routes = { 'org.example': { host: 'localhost', port: 25, tls: 'none' } } as const
+  const parts = { ...world.parts, planFor: counting, settings: { ...world.parts.settings, 'delivery.routes': routes } }
+  const groups = await claimGroups(world.spoolParts, 10)
+  const before = await everything()
+  for (const group of groups) foresee(parts, group)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.deepEqual(await everything(), before)
+  for (const group of groups) await deliverGroup(parts, group, new AbortController().signal)
+  return planned
+}
+
+const everything = () =>
+  Promise.all([
+    states(),
+    world.spoolParts.db.read(sql`SELECT * FROM message`),
+    world.spoolParts.db.read(sql`SELECT * FROM decision`),
+    world.spoolParts.db.read(sql`SELECT id FROM audit`),
+  ])
+
+test('what was foreseen is planned once and writes nothing before it is delivered, copies neither', async () => {
+  await accept([{ address: 'tls@lab.example' }])
+  world.answers.tls = all(delivered)
+  const { planFor } = world.parts
+  const copying: typeof planFor = async (...asked) => {
+    const decided = await planFor(...asked)
+    return { ...decided, plan: { ...decided.plan, alsoTo: ['archive@org.example'] } }
+  }
+  assert.equal(await deliverForeseen(copying), 1)
+  assert.equal((await stateOf('tls@lab.example')).state, 'delivered')
+  assert.equal((await world.spoolParts.db.read(sql`SELECT id FROM message WHERE kind = 'copy'`)).length, 1)
+})
+
+test('what is found damaged while it is foreseen is held when its turn comes', async () => {
+  await accept([{ address: 'tls@lab.example' }])
+  await deliverForeseen(async () => {
+    throw new SealBroken('altered')
+  })
+  const { state, reason } = await stateOf('tls@lab.example')
+  assert.deepEqual([state, reason], ['held', 'content-damaged'])
+})
+
+test('what cannot be foreseen waits when its turn comes', async () => {
+  await accept([{ address: 'tls@lab.example' }])
+  await deliverForeseen(() => Promise.reject(new Error('a bug')))
+  const { state, reason } = await stateOf('tls@lab.example')
+  assert.deepEqual([state, reason], ['waiting', 'local-fault'])
 })

@@ -20,15 +20,22 @@ import { openDatabase } from '../../src/store/open.ts'
 let data: string
 let parts: SpoolParts
 /** What delivery was asked, given and told. */
-let courier: { places: (place: DueGroup) => boolean; asked: DueGroup[]; begun: Group[]; left: number; woken: number }
+let courier: {
+  places: (place: DueGroup) => boolean
+  asked: DueGroup[]
+  foreseen: (group: Group) => void
+  begun: Group[]
+  left: number
+  woken: number
+}
 
 beforeEach(async () => {
   data = await mkdtemp(join(tmpdir(), 'handover-'))
   const settings = defaultSettings({ data, database: `sqlite:${join(data, 'db')}` })
   const clock = () => 1_000_000
   const keyring = await openKeyring(join(data, 'keys'), clock)
-  parts = { settings, clock, db: await openDatabase(settings), blobs: openBlobs(join(data, 'blobs')), keyring }
-  courier = { places: () => true, asked: [], begun: [], left: 0, woken: 0 }
+  parts = { settings, clock, db: await openDatabase(settings, { serving: true }), blobs: openBlobs(join(data, 'blobs')), keyring }
+  courier = { places: () => true, asked: [], foreseen: () => {}, begun: [], left: 0, woken: 0 }
 })
 afterEach(async () => {
   parts.keyring.close()
@@ -42,7 +49,12 @@ async function accept(content: Buffer, ...addresses: string[]): Promise<string> 
     wake: () => void courier.woken++,
     berth: (place) => {
       courier.asked.push(place)
-      return courier.places(place) ? { begin: (group) => void courier.begun.push(group), leave: () => void courier.left++ } : undefined
+      if (!courier.places(place)) return undefined
+      return {
+        foresee: (group) => courier.foreseen(group),
+        begin: (group) => void courier.begun.push(group),
+        leave: () => void courier.left++,
+      }
     },
   })
   const intake = spool.intake()
@@ -133,6 +145,29 @@ test('a message that could not be written leaves its places', async () => {
   await assert.rejects(accept(small, 'a@lab.example', 'b@shop.example'))
   assert.equal(courier.left, 2)
   assert.deepEqual(courier.begun, [])
+})
+
+test('a small message is shown to delivery while it is written, and is the one that delivery then begins with', async () => {
+  const foreseen: Group[] = []
+  courier.foreseen = (group) => {
+    assert.deepEqual(courier.begun, [])
+    foreseen.push(group)
+  }
+  await accept(small, 'a@lab.example', 'b@shop.example')
+  assert.equal(foreseen.length, 2)
+  for (const [index, group] of foreseen.entries()) assert.equal(group, courier.begun[index])
+  await accept(large, 'a@lab.example')
+  assert.equal(foreseen.length, 2, 'the blob is not there for it')
+})
+
+test('a message that was shown and could not be written is left, and its key wiped', async () => {
+  const foreseen: Group[] = []
+  courier.foreseen = (group) => void foreseen.push(group)
+  await parts.db.write(sql`DROP TABLE audit`)
+  await assert.rejects(accept(small, 'a@lab.example'))
+  assert.deepEqual([courier.left, courier.begun], [1, []])
+  assert.equal(foreseen.length, 1)
+  for (const { fresh } of foreseen) assert.deepEqual(fresh?.fileKey, Buffer.alloc(16))
 })
 
 const nobody = { wake: () => {}, berth: () => undefined }
