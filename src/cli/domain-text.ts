@@ -27,9 +27,9 @@ export const postureWords: { readonly [P in Posture]: string } = {
 /** The whole answer; what strangers wrote cannot move the cursor. */
 export function checkText(check: DomainCheck, title?: string): string {
   const { domain, posture, reason, problem, sts, mx, unusable, wouldBe, fixes } = check
-  const head = `${title === undefined ? domain : `${title}, ${domain}`}: ${posture.toUpperCase()}${reason === null ? '' : ` (${reason})`}`
+  const head = `${title === undefined ? domain : `${title}, ${domain}`}: ${posture.toUpperCase()}, ${postureWords[posture]}`
   return [
-    `${head}, ${postureWords[posture]}.`,
+    `${head}${reason === null ? '' : `; ${inWords(reason)}`}.`,
     ...(problem === null ? [] : [`  ${plain(problem)}.`]),
     ...(mx.length === 0 ? [] : ['', table(['HOST', 'ENCRYPTED', 'VERIFIED', 'AUTHENTICATED', 'DANE'], mx.map(verdictRow), '')]),
     ...mx.flatMap((host) => ['', ...hostLines(host)]),

@@ -6,6 +6,7 @@ import { type Standing, standings } from '../monitor/fall-backs.ts'
 import { historyOf, lastCheck } from '../monitor/history.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError, notAvailable } from '../ops/errors.ts'
+import { inWords } from '../routing/remedy.ts'
 import { type Common, command } from './command.ts'
 import { checkText, fellBackText, stepLine, strip } from './domain-text.ts'
 import { policiesOf, settingsOf, withDatabase } from './open.ts'
@@ -60,7 +61,7 @@ async function list(options: Common): Promise<void> {
     const domains = await standings(db, systemClock())
     if (options.json) return printJson({ domains })
     const rows = domains.map((one) => [
-      ...[one.domain, standingWords(one), time(one.since), time(one.lastProbeAt), one.reason ?? '-'],
+      ...[one.domain, standingWords(one), time(one.since), time(one.lastProbeAt), one.reason === null ? '-' : inWords(one.reason)],
       fellBackText(one.fellBack) ?? '-',
     ])
     print(

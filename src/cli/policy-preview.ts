@@ -78,7 +78,7 @@ function previewText(told: Preview): string {
     ...(notKnown.length === 0 ? [] : [`  assumed  ${notKnown.join(', ')}: not known here, so the rule that asks counts as matching`]),
     `  steps    ${steps.join(', ')}`,
     ...(observed === null ? [] : [`  observes: the rule would go by ${observed.join(', ')}`]),
-    ...refused.map(({ method, reason, after }) => `  ${method.padEnd(8)} ${inWords(reason)}${after}`),
+    ...refused.map(({ method, text }) => `  ${method.padEnd(8)} ${text}`),
     ...(proof === null ? [] : [`  proof    ${proof}`]),
     ...(alsoTo.length === 0 ? [] : [`  copies   ${alsoTo.map((address) => plain(address)).join(', ')}`]),
     `  domain   ${plain(domain.name)}: ${standing(domain)}`,
@@ -98,7 +98,7 @@ function headline({ from, to, method, text }: Preview): string {
 
 function standing({ posture, reason, live }: Preview['domain']): string {
   if (posture === null) return 'not probed yet'
-  return `${posture}${reason === null ? '' : ` (${reason})`}, ${live ? 'seen just now' : 'as last probed'}`
+  return `${posture}${reason === null ? '' : `, ${inWords(reason)}`}, ${live ? 'seen just now' : 'as last probed'}`
 }
 
 function foundLines({ name, count, threshold, asked, samples }: Detected): string[] {

@@ -1,4 +1,5 @@
 /** One look at a domain, put into the words and the JSON of `domain check`. */
+import { inWords } from '../routing/remedy.ts'
 import type { CertificateFacts } from '../transport/certificate.ts'
 import { namesMx } from '../transport/mta-sts.ts'
 import type { DomainProbe, HostProbe, ProbeStep } from '../transport/probe.ts'
@@ -16,6 +17,8 @@ export type DomainCheck = {
   readonly posture: Posture
   /** Reason code: why it is less than verified. */
   readonly reason: string | null
+  /** The same in words, with its code; absent in what was kept before there were such words. */
+  readonly reasonText?: string | null
   /** Where its hosts come from; null: there is nowhere to go, and `problem` says why. */
   readonly source: string | null
   readonly problem: string | null
@@ -54,8 +57,9 @@ export type HostCheck = {
 export function describeCheck(probe: DomainProbe, would: WouldBe, now: number): DomainCheck {
   const { domain, source, none, sts, unusable, steps, hosts } = probe
   const fixes = advice(probe, now)
+  const { posture, reason } = standing(probe)
   return {
-    ...{ domain, at: now, ...standing(probe) },
+    ...{ domain, at: now, posture, reason, reasonText: reason === null ? null : inWords(reason) },
     source: source ?? null,
     problem: none?.text ?? null,
     sts: { mode: sts.kind === 'policy' ? sts.policy.mode : null, text: stsText(sts) },

@@ -16,6 +16,7 @@ import { type Foretold, foretell, keyed, type Side } from '../routing/foretell.t
 import { undecided } from '../routing/plan.ts'
 import { decide } from '../routing/planner.ts'
 import type { Policy } from '../routing/policy.ts'
+import { inWords } from '../routing/remedy.ts'
 import { readSurroundings } from '../routing/replay.ts'
 import { seenSide } from '../routing/seen.ts'
 import { witnessOf } from '../routing/simulate.ts'
@@ -58,10 +59,17 @@ export type Preview = {
   readonly reason: string | null
   /** `would go by tls, verified`. */
   readonly text: string
-  /** Steps that could not serve. */
-  readonly refused: readonly { readonly method: string; readonly reason: string; readonly after: string }[]
+  /** Steps that could not serve: the code of the reason, and the same in words. */
+  readonly refused: readonly { readonly method: string; readonly reason: string; readonly text: string; readonly after: string }[]
   readonly facts: Omit<MailFacts, 'to' | 'subject'> & { readonly size: number | null }
-  readonly domain: { readonly name: string; readonly live: boolean; readonly posture: string | null; readonly reason: string | null }
+  readonly domain: {
+    readonly name: string
+    readonly live: boolean
+    readonly posture: string | null
+    readonly reason: string | null
+    /** The same in words, with its code. */
+    readonly reasonText: string | null
+  }
   /** Null: no message was given. `unreadable`: it was too much to look into, which counts as found. */
   readonly detectors: readonly Detected[] | 'unreadable' | null
 }
@@ -108,7 +116,13 @@ export async function preview(
       ...{ steps: steps.map(({ method }) => method), alsoTo: plan.alsoTo ?? [] },
       observed: plan.observed?.map(({ method }) => method) ?? null,
       ...{ method: told.method, assurance: told.assurance, clear: told.clear, held: told.held, proof: told.proof, reason: told.reason },
-      ...{ text: met.words, refused: told.earlier, facts: { ...kept, size }, domain: met.domain, detectors: found },
+      ...{
+        text: met.words,
+        refused: told.earlier.map((one) => ({ ...one, text: `${inWords(one.reason)}${one.after}` })),
+        facts: { ...kept, size },
+        domain: { ...met.domain, reasonText: met.domain.reason === null ? null : inWords(met.domain.reason) },
+        detectors: found,
+      },
     },
   }
 }
@@ -138,7 +152,12 @@ function countsOf(names: readonly string[], found: Preview['detectors']): NonNul
   return Object.fromEntries(names.map((name) => [name, found?.find((one) => one.name === name)?.count ?? 0]))
 }
 
-type MetNow = { readonly told: Foretold; readonly steps: readonly Step[]; readonly words: string; readonly domain: Preview['domain'] }
+type MetNow = {
+  readonly told: Foretold
+  readonly steps: readonly Step[]
+  readonly words: string
+  readonly domain: Omit<Preview['domain'], 'reasonText'>
+}
 
 async function meet(
   { to, stored = false }: PreviewAsked,

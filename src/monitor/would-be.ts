@@ -44,7 +44,8 @@ export function describe(told: Foretold, steps: readonly Step[], known?: Pick<Kn
   const last = earlier.findLast((refused) => refused.method === 'tls' || refused.method === 'opportunistic')
   if (method === 'wait') {
     const open = steps[earlier.length]?.method === 'opportunistic'
-    const text = `would wait and be tried again${open ? `: ${known === undefined ? told.reason : waitsFor(known.probe)}` : ` because ${told.reason === null ? 'nothing can be told' : inWords(told.reason)}`}`
+    const why = told.reason === null ? 'nothing can be told' : inWords(told.reason)
+    const text = `would wait and be tried again${open && known !== undefined ? `: ${waitsFor(known.probe)}` : ` because ${why}`}`
     return { method, assurance: null, reason: (open ? last?.reason : told.reason) ?? null, text }
   }
   // Returned by a step of its own, or at the end of the ladder.

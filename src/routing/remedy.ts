@@ -68,11 +68,11 @@ export function refusal(step: StepResult, domain: string): string {
 
 /** A reason for a person, with its code, by which docs/reasons.md is looked up: `certificate expired or not yet valid (certificate-expired)`. */
 export function inWords(reason: string): string {
-  const brief = Object.entries(briefly).find(([code]) => code === reason)?.[1]
+  const brief: string | undefined = Object.entries(briefly).find(([code]) => code === reason)?.[1]
   return brief === undefined ? reason : `${brief} (${reason})`
 }
 
-const briefly: { readonly [reason in Reason]?: string } = {
+const briefly: { readonly [reason in Reason]: string } = {
   'starttls-not-supported': 'no STARTTLS is offered',
   'certificate-expired': 'certificate expired or not yet valid',
   'certificate-not-trusted': 'certificate not trusted',
@@ -84,6 +84,7 @@ const briefly: { readonly [reason in Reason]?: string } = {
   'downgrade-suspected': 'downgrade suspected',
   'message-too-large': 'message too large',
   'eightbit-unsupported': 'no 8BITMIME',
+  'smtputf8-unsupported': 'no SMTPUTF8',
   'not-encryptable': 'the message cannot be encrypted so',
   unreachable: 'not reachable',
   'domain-not-found': 'there is no such domain',
@@ -92,6 +93,30 @@ const briefly: { readonly [reason in Reason]?: string } = {
   'connection-lost': 'the connection broke off',
   'remote-temporary': 'the server takes no mail at this moment',
   'remote-refused': 'the server refuses mail',
+  'sts-policy-fetch-error': 'its MTA-STS policy could not be fetched',
+  'sts-policy-invalid': 'its MTA-STS policy cannot be read',
+  'sts-webpki-invalid': 'the certificate of its MTA-STS host is not trusted',
+  'mx-unresolvable': 'no address of its mail hosts was found',
+  'mail-loop': 'the way leads back here',
+  'address-not-allowed': 'its hosts have only private addresses',
+  'recipient-refused': 'the server refuses the recipient',
+  'recipient-deferred': 'the server does not take the recipient at this moment',
+  'content-refused': 'the server refuses the content',
+  'in-doubt': 'the server broke off before it answered',
+  'local-fault': 'a fault on our side',
+  'no-key': 'no PGP key is known',
+  'key-unusable': 'the known PGP key cannot be used',
+  'no-certificate': 'no S/MIME certificate is known',
+  'already-encrypted': 'the mail is already encrypted',
+  'not-available': 'not available in this version',
+  'rule-says-bounce': 'the rule returns it',
+  'held-by-rule': 'a person decides first',
+  'returned-by-operator': 'returned by an operator',
+  'notice-undeliverable': 'the notice of the letter cannot be delivered',
+  'expired-in-queue': 'waited too long',
+  'content-damaged': 'the stored content is damaged',
+  restored: 'restored from a backup',
+  'attempt-crashed': 'the attempt broke off',
 }
 
 function hostOf({ evidence }: StepResult): string | undefined {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { messageFacts } from '../../src/mail/facts.ts'
 import { parseHeader } from '../../src/mail/header.ts'
+import { reasons } from '../../src/mail/outcome.ts'
 import type { StepResult } from '../../src/mail/plan.ts'
 import { methods } from '../../src/methods/index.ts'
 import { packageRoot } from '../../src/ops/package-root.ts'
@@ -14,6 +15,7 @@ import { explanationText } from '../../src/routing/explain-text.ts'
 import { readExplanations } from '../../src/routing/explanations.ts'
 import { plan } from '../../src/routing/plan.ts'
 import { decisionRecord, readRecords } from '../../src/routing/record.ts'
+import { inWords } from '../../src/routing/remedy.ts'
 import { policyStore } from '../../src/routing/store.ts'
 import { signerOf } from '../../src/seal/signer.ts'
 import { sql } from '../../src/store/db.ts'
@@ -278,4 +280,8 @@ test('readExplanations finds a message by id or Message-ID, and each or one of i
     await db.close()
     await rm(folder, { recursive: true })
   }
+})
+
+test('each reason has words for a person, with its code', () => {
+  for (const reason of reasons) assert.ok(inWords(reason).endsWith(` (${reason})`), reason)
 })

@@ -98,6 +98,8 @@ test('domain list and show tell posture, since when, and a strip of history', as
   const shown = await letterlock(['domain', 'show', 'lab.example'])
   assert.match(shown.out, /^lab\.example: clear, downgraded from verified since 2026-01-03/)
   assert.match(shown.out, /history VVC {2}\(V verified, C clear; since 2026-01-01\)/)
+  assert.match(shown.out, /lab\.example: CLEAR, .*; no STARTTLS is offered \(starttls-not-supported\)\.$/m)
+  assert.match((await letterlock(['domain', 'list'])).out, / {2}no STARTTLS is offered \(starttls-not-supported\) {2}/)
   assert.match(shown.out, /Offer STARTTLS on mx\.plain\.example\./)
   const json = JSON.parse((await letterlock(['domain', 'show', 'lab.example', '--json'])).out)
   assert.deepEqual(

@@ -98,6 +98,11 @@ test('a preview tells what would happen now, by looking at the domain', async ()
     [town.method, town.proof, town.refused.map(({ reason }: { reason: string }) => reason)],
     ['escrow', 'code', ['starttls-not-supported', 'no-key']],
   )
+  assert.deepEqual(
+    town.refused.map(({ text }: { text: string }) => text.replace(/, after .*/, '')),
+    ['no STARTTLS is offered (starttls-not-supported)', 'no PGP key is known (no-key)'],
+  )
+  assert.equal(town.domain.reasonText, 'no STARTTLS is offered (starttls-not-supported)')
   assert.equal((await preview('max@lab.example', '--subject', '[Portal] offer')).rule.name, 'marked')
   assert.equal((await preview('max@lab.example', '--policy', await file('stricter.yaml', stricter))).method, 'escrow')
   const stored = await preview('max@lab.example', '--stored')
@@ -114,6 +119,7 @@ test('a preview tells what would happen now, by looking at the domain', async ()
     shown.out,
     /^A message from <> to max@diy\.example would become a letter because certificate not trusted \(certificate-not-trusted\)\n/,
   )
+  assert.match(shown.out, /^ {2}domain {3}diy\.example: encrypted, certificate not trusted \(certificate-not-trusted\), seen just now$/m)
 })
 
 test('a preview of a message shows what detectors find and where, masked', async () => {

@@ -55,6 +55,7 @@ export const previewShape = z.looseObject({
   proof: maybe(text),
   reason: maybe(text),
   text: text.describe('what would become of it, in words'),
+  refused: z.array(z.looseObject({ method: text, reason: text.describe('code'), text: text.describe('the reason in words') })),
 })
 export const diffShape = z.looseObject({ from: z.int(), to: z.int(), diff: text.describe('unified diff; empty when nothing differs') })
 
@@ -136,6 +137,9 @@ export const domainShape = z.looseObject({
 })
 export const checkShape = z.looseObject({
   domain: text,
+  posture: text,
+  reason: maybe(text).describe('code: why it is less than verified'),
+  reasonText: maybe(text).describe('the same in words'),
   mx: z.array(z.looseObject({ host: text })),
   wouldBe: z.unknown(),
   advice: z.unknown(),
