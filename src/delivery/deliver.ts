@@ -68,13 +68,12 @@ export async function deliverGroup(
   claimed: Group,
   signal: AbortSignal,
   turn: () => Promise<Leave> = async () => () => {},
+  planning?: Planning,
 ): Promise<void> {
   const sound = await withoutCrashers(parts, claimed, signal)
   if (sound.length === 0) return
   const group = { ...claimed, recipients: sound }
-  const prepared = await prepare(parts, group, signal, foreseen.get(claimed)).catch((error: unknown) =>
-    postpone(parts, group, error, signal),
-  )
+  const prepared = await prepare(parts, group, signal, planning).catch((error: unknown) => postpone(parts, group, error, signal))
   if (prepared === undefined) return
   const { parties, content } = prepared
   failpoint('deliver.planned')
@@ -106,18 +105,17 @@ async function withoutCrashers(parts: DeliveryParts, group: Group, signal: Abort
 
 type Prepared = { readonly parties: readonly Party[]; readonly content: Content }
 
-/** What was planned ahead, by group as it is claimed. */
-const foreseen = new WeakMap<Group, Promise<Prepared | Damage>>()
+type Planning = Promise<Prepared | Damage>
 
 /**
- * Plan a group whose rows are being written: the time of a commit is enough. It comes to nothing where that fails, for nothing of it is written
- * or sent before `deliverGroup` is called.
+ * Plan a group whose rows are being written: the time of a commit is enough. The answer delivers it, and need not be called: nothing is written
+ * or sent before.
  */
-export function foresee(parts: DeliveryParts, group: Group): void {
+export function foresee(parts: DeliveryParts, group: Group): (signal: AbortSignal, turn?: () => Promise<Leave>) => Promise<void> {
   const planning = openAndPlan(parts, group)
   // Told to who delivers it.
   planning.catch(() => undefined)
-  foreseen.set(group, planning)
+  return (signal, turn) => deliverGroup(parts, group, signal, turn, planning)
 }
 
 /** The plan, and the copies that it wants; undefined when the message is damaged, and settled so. */

@@ -19,11 +19,13 @@ export type WorkerParts = {
   readonly log: Logger
   /** How many attempts at a domain may be under way at once (transport: destinations). */
   readonly room: (domain: string) => number
-  /** Plan a group that `deliver` may be given soon; nothing is written or sent. */
-  readonly foresee: (group: Group) => void
+  /** Plan a group that is not claimed yet; the answer is its `deliver`. Nothing is written or sent before that is called. */
+  readonly foresee: (group: Group) => Delivery
   /** Attempt one claimed group and settle it; what asks its destination for something waits for `turn`, and ends it when that is over. */
-  readonly deliver: (group: Group, signal: AbortSignal, turn: () => Promise<Leave>) => Promise<void>
+  readonly deliver: (group: Group, ...when: Parameters<Delivery>) => Promise<void>
 }
+
+type Delivery = (signal: AbortSignal, turn: () => Promise<Leave>) => Promise<void>
 
 export type Worker = Courier & {
   /** Stop claiming; resolves when what is under way has ended, or was given `grace` milliseconds and then broken off. */
@@ -72,7 +74,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   /** Those under way whose attempt is over and whose result is being written: they take no place at their destination. */
   const settling = new Set<DueGroup>()
 
-  const run = (place: DueGroup, group: Group) => {
+  const run = (place: DueGroup, group: Group, delivery: Delivery = (...when) => parts.deliver(group, ...when)) => {
     const turn = async (): Promise<Leave> => {
       // Its reader waits: it has places of its own, at its destination too.
       if (group.message.kind === 'code') return leaving(() => {})
@@ -95,8 +97,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
         settling.add(place)
         if (behind !== 'all' && behind.has(sharing.nameOf(place.domain)) && needsRefill(place)) wake()
       }
-    const attempt = parts
-      .deliver(group, breaking.signal, turn)
+    const attempt = delivery(breaking.signal, turn)
       .catch((error: unknown) => tellFault(log, group, error))
       .finally(() => {
         group.fresh?.done?.()
@@ -208,7 +209,14 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       const isBehind = behind === 'all' || behind.has(sharing.nameOf(place.domain))
       if (stopping || isBehind || underway.size >= most || isFull(place)) return undefined
       underway.add(place)
-      return { foresee: parts.foresee, begin: (group) => run(place, group), leave: () => void underway.delete(place) }
+      let delivery: Delivery | undefined
+      return {
+        foresee: (group) => {
+          delivery = parts.foresee(group)
+        },
+        begin: (group) => run(place, group, delivery),
+        leave: () => void underway.delete(place),
+      }
     },
     stop: async (grace) => {
       stopping = true

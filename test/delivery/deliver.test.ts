@@ -565,10 +565,10 @@ async function deliverForeseen(planFor = world.parts.planFor): Promise<number> {
   const parts = { ...world.parts, planFor: counting, settings: { ...world.parts.settings, 'delivery.routes': routes } }
   const groups = await claimGroups(world.spoolParts, 10)
   const before = await everything()
-  for (const group of groups) foresee(parts, group)
+  const deliveries = groups.map((group) => foresee(parts, group))
   await new Promise((resolve) => setTimeout(resolve, 20))
   assert.deepEqual(await everything(), before)
-  for (const group of groups) await deliverGroup(parts, group, new AbortController().signal)
+  for (const delivery of deliveries) await delivery(new AbortController().signal)
   return planned
 }
 

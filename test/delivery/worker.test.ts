@@ -80,7 +80,15 @@ async function start(
     if (settlesLate(domain)) await slow
     for (const { id } of recipients) await parts.db.write(sql`UPDATE recipient SET state = 'delivered' WHERE id = ${id}`)
   }
-  const worker = await startWorker({ spoolParts: parts, settings, clock: parts.clock, log, foresee: () => {}, deliver, room })
+  const worker = await startWorker({
+    spoolParts: parts,
+    settings,
+    clock: parts.clock,
+    log,
+    foresee: () => assert.fail('nobody plans ahead here'),
+    deliver,
+    room,
+  })
   const until = async (done: () => boolean, most = 60_000) => {
     worker.wake()
     for (const end = Date.now() + most; !done() && Date.now() < end; ) await wait(5)
