@@ -33,11 +33,14 @@ type DomainRow = {
   reason: string | null
 }
 
-/** All of them by name, or one. */
-export async function listProbed(db: Db, domain?: string): Promise<ProbedDomain[]> {
+/** Names from one to another, both with it, in the order of the database. */
+export type Names = { readonly from: string; readonly through: string }
+
+/** All of them by name, or those of these names. */
+export async function listProbed(db: Db, { from, through }: Names = { from: '', through: '' }): Promise<ProbedDomain[]> {
   const rows = await db.read<DomainRow>(sql`SELECT d.*, p.posture AS last_posture, p.reason AS reason FROM probed_domain d
     LEFT JOIN probe p ON p.domain = d.domain AND p.at = d.last_at
-    WHERE ${domain ?? ''} = '' OR d.domain = ${domain ?? ''} ORDER BY d.domain`)
+    WHERE ${from} = '' OR (d.domain >= ${from} AND d.domain <= ${through}) ORDER BY d.domain`)
   return rows.map((row) => ({
     domain: row.domain,
     posture: row.posture,

@@ -4,7 +4,7 @@ import { listAudit } from '../../audit/list.ts'
 import { listQueue } from '../../delivery/trace.ts'
 import { canonicalDomain } from '../../mail/address.ts'
 import { checkDomain } from '../../monitor/check-domain.ts'
-import { standings } from '../../monitor/fall-backs.ts'
+import { standings, standingsPage } from '../../monitor/fall-backs.ts'
 import { historyOf, lastCheck } from '../../monitor/history.ts'
 import { operate, type QueueChoice } from '../../spool/queue.ts'
 import { page, paging, usualLimit } from './pages.ts'
@@ -76,7 +76,7 @@ export const queueRoutes: readonly Route[] = [
     query: z.strictObject(paging),
     answers: { status: 200, what: 'one page, by name', shape: domainsShape },
     run: async ({ parts, query: { cursor, limit = usualLimit } }) => {
-      const found = (await standings(parts.db, parts.clock())).filter(({ domain }) => cursor === undefined || domain > cursor.id)
+      const found = await standingsPage(parts.db, parts.clock(), { after: cursor?.id ?? '', limit: limit + 1 })
       const { rows, next } = page(found, limit, ({ domain }) => ({ at: 0, id: domain }))
       return ok({ domains: rows, next })
     },
