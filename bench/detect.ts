@@ -1,6 +1,8 @@
-/** Prints what each detector costs for 1 MB of the worst input we know, in a thread that has just started: `node --import tsx bench/detect.ts [part of a name]`. */
+/** Prints what each detector costs for 1 MB of the worst input we know, in a new thread that stands ready for its first mail: `node --import tsx bench/detect.ts [part of a name]`. */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { look } from '../src/detect/look.ts'
+import { checkPattern } from '../src/detect/pattern.ts'
+import { warmUp } from '../src/detect/warm.ts'
 
 type Case = { readonly name: string; readonly patterns: readonly string[]; readonly what: string; readonly text: () => string }
 
@@ -64,10 +66,10 @@ const cases: readonly Case[] = [
   // Each of a thousand finds reads on as far as it may.
   repeated('a(?:[^b]*b)?', 'a'),
   // As many rows as a table may have, in an order that repeats nothing.
-  own('project.{10,100}secret', 'pieces of project and secret', () => shuffled(['p', 'pr', 'project', 'secre', 'secret', 's', 'x', 'o'])),
-  own('a[ab]{12}c', 'a and b', () => shuffled(['a', 'b'])),
-  own('AKIA[0-9A-Z]{16}x', 'pieces of AKIA', () => shuffled(['A', 'AK', 'AKI', 'AKIA', '0'])),
-  own('\\b(?:diagnos\\w*|patient).{1,100}\\d{8}', 'pieces of it', () => shuffled(['diagnos', 'is', ' ', 'patient', '1', '12345678', '-'])),
+  own('project.{0,50}secret', 'pieces of project and secret', () => shuffled(['p', 'pr', 'project', 'secre', 'secret', 's', 'x', 'o'])),
+  own('a[ab]{9}c', 'a and b', () => shuffled(['a', 'b'])),
+  own('AKIA[0-9A-Z]{16}', 'pieces of AKIA', () => shuffled(['A', 'AK', 'AKI', 'AKIA', '0'])),
+  own('\\b(?:diagnos\\w*|patient).{1,20}\\d{8}', 'pieces of it', () => shuffled(['diagnos', 'is', ' ', 'patient', '1', '12345678', '-'])),
   // What Latin-1 does not hold.
   own('\\pL{3,20}\\d \\p{Lu}\\p{Greek}+', 'all of the first plane', () => shuffled(between(0x20, 0xd800))),
   own('[^a-z]{3,9}\\p{Han}x', 'Chinese', () => shuffled(between(0x4e00, 0x9fff))),
@@ -76,7 +78,7 @@ const cases: readonly Case[] = [
   own(
     Array.from({ length: 20 }, (_, i) => `\\bX${i}-\\d{4}-[A-Z]{2}\\b`),
     '20 patterns, none found',
-    () => shuffled(['X1', '-', '2025', 'A', ' ', 'X12-2025-']),
+    () => shuffled(['X1', '-', '2025', '4', ' ', 'X12-2025-']),
   ),
 ]
 
@@ -94,10 +96,13 @@ if (isMainThread) {
 } else {
   const { name, patterns, what, text } = cases[workerData as number] ?? { name: '', patterns: [], what: '', text: () => '' }
   const texts = [{ place: 'text', text: text() }]
+  warmUp()
   const [started, used] = [performance.now(), process.cpuUsage()]
   const [found] = look(texts, [{ name, words: [], patterns }])
   const { user, system } = process.cpuUsage(used)
   const [ms, cpu] = [performance.now() - started, (user + system) / 1000]
+  const refused = patterns.filter((pattern) => checkPattern(pattern).wrong !== undefined)
+  if (refused.length > 0) throw new Error(`no policy may have ${refused.join(', ')}`)
   const looked = `${name} ${patterns.length > 1 ? '' : patterns.join('')}`
   parentPort?.postMessage(
     `${looked.padEnd(44)} ${what.padEnd(52)} ${ms.toFixed(0).padStart(4)} ms, ${cpu.toFixed(0).padStart(4)} ms of processor, ${String(found?.count).padStart(4)} found: ${ms < least ? 'under' : 'NOT under'} ${least} ms`,

@@ -3,13 +3,14 @@ import { type Alphabet, conditionsBetween, kindOfUnit, kinds } from './alphabet.
 import { dominance } from './dominance.ts'
 import type { Graph } from './graph.ts'
 import { createRows, unmade } from './rows.ts'
+import { characterAt } from './units.ts'
 
 export type Automaton = {
   /**
    * Read from `from` up to `to`, and tell where a match ends: for a search the first that does, else the last; -1: none. What has matched once
    * goes on for at most `patience` characters without matching again. `tooLarge`: the text asks for more than a table may hold.
    */
-  readonly read: (text: string, from: number, to: number, patience?: number) => number
+  readonly read: (units: Uint16Array, from: number, to: number, patience?: number) => number
   /** Make every row that any text may ask for; false: the table is larger than that. */
   readonly complete: (most: Size) => boolean
   readonly size: () => Size
@@ -24,7 +25,7 @@ export const tooLarge = -2
 export type Size = { readonly cells: number; readonly work: number }
 
 /** So large that a table is made in some 20 ms, while a first text asks for all of it. */
-export const mostOfTable: Size = { cells: 150_000, work: 1_200_000 }
+export const mostOfTable: Size = { cells: 150_000, work: 650_000 }
 /** What it takes to tell whether a row is known, in looks at a node. */
 const costOfRow = 100
 
@@ -53,6 +54,7 @@ export function createAutomaton(graph: Graph, alphabet: Alphabet, { isBackwards,
   const alike = new Map<string, readonly (readonly number[])[]>()
   const starts: (number | undefined)[] = []
   const seen = new Int32Array(graph.next.length)
+  const seenSets = new Int32Array(members.length)
   const startNode = Int32Array.of(graph.start)
   const from = new Int32Array(graph.next.length)
   const after = new Int32Array(graph.next.length)
@@ -100,11 +102,18 @@ export function createAutomaton(graph: Graph, alphabet: Alphabet, { isBackwards,
     return count
   }
 
+  /** Start and end have the lowest numbers: of a row they come first, and behind the others only what a condition let in. */
+  const isEndAmong = (count: number): boolean => {
+    const first = Math.min(count, isConditional ? count : 2)
+    for (let i = 0; i < first; i++) if (from[i] === graph.end) return true
+    return false
+  }
+
   /** The row to which the characters of a column lead from the first `count` nodes of `from`. */
   const rowAfter = (count: number, column: number, kind: number): number => {
     round += 1
     let size = spread(from, 0, count, column, after, 0)
-    work += costOfRow + count + size
+    work += costOfRow + ((count + size) >> 1)
     if (size === 0) return isSearch ? startAt(kind) : rows.dead
     if (isSearch) size = spread(startNode, 0, 1, -1, after, size)
     return rows.rowOf(after, dominate(after, size), kind)
@@ -115,7 +124,7 @@ export function createAutomaton(graph: Graph, alphabet: Alphabet, { isBackwards,
     for (const [kind, columns] of columnsOfKind.entries()) {
       if (columns.length === 0) continue
       const count = nodesBetween(row, kind)
-      const matched = from.subarray(0, count).includes(graph.end) ? 1 : 0
+      const matched = isEndAmong(count) ? 1 : 0
       if (kind === kinds.none || (isSearch && matched === 1)) {
         for (const column of columns) rows.cells()[row + column] = 2 * rows.dead + matched
         continue
@@ -130,24 +139,24 @@ export function createAutomaton(graph: Graph, alphabet: Alphabet, { isBackwards,
 
   /** The columns of a kind, those together that are in the same sets of the first `count` nodes of `from`. */
   const alikeColumns = (count: number, kind: number): readonly (readonly number[])[] => {
-    const sets = new Set([kind])
-    let last = -1
+    round += 1
+    let key = String.fromCharCode(kind)
     for (let i = 0; i < count; i++) {
       const set = graph.setOf[from[i] ?? 0] ?? -1
-      if (set !== last) sets.add(4 + set)
-      last = set
+      if (set < 0 || seenSets[set] === round) continue
+      seenSets[set] = round
+      key += String.fromCharCode(set)
     }
-    const key = String.fromCharCode(...sets)
     const known = alike.get(key)
     if (known !== undefined) return known
     const groups = new Map<string, number[]>()
     for (const column of columnsOfKind[kind] ?? []) {
       let name = ''
-      for (const set of sets) name += members[set - 4]?.[column] === 1 ? 'x' : '-'
+      for (let i = 1; i < key.length; i++) name += members[key.charCodeAt(i)]?.[column] === 1 ? 'x' : '-'
       const group = groups.get(name)
       if (group === undefined) groups.set(name, [column])
       else group.push(column)
-      work += sets.size
+      work += key.length
     }
     alike.set(key, [...groups.values()])
     return [...groups.values()]
@@ -158,29 +167,29 @@ export function createAutomaton(graph: Graph, alphabet: Alphabet, { isBackwards,
     return rows.cells()[row + column] ?? unmade
   }
 
-  const kindAround = (text: string, at: number): number => {
+  const kindAround = (units: Uint16Array, at: number): number => {
     const outside = isBackwards ? at : at - 1
-    return outside < 0 || outside >= text.length ? kinds.none : kindOfUnit(text.charCodeAt(outside))
+    return outside < 0 || outside >= units.length ? kinds.none : kindOfUnit(units[outside] ?? 0)
   }
 
   const isLarger = (most: Size): boolean => rows.end() > most.cells || work > most.work
-  const read: Automaton['read'] = (text, from, to, patience = text.length) => {
+  const read: Automaton['read'] = (units, from, to, patience = units.length) => {
     const { pages, columns } = alphabet.units()
     const [step, ahead] = isBackwards ? [-1, -1] : [1, 0]
-    let row = startAt(kindAround(text, from))
+    let row = startAt(kindAround(units, from))
     let cells = rows.cells()
     let [at, limit, found] = [from, to, -1]
     while (at !== limit) {
-      const unit = text.charCodeAt(at + ahead)
+      const unit = units[at + ahead] ?? 0
       let cell = cells[row + (columns[((pages[unit >> 8] ?? 0) << 8) + (unit & 255)] ?? 0)] ?? unmade
       if ((cell & 1) === 1) {
         let size = 1
         if (cell === unmade) {
           if (row === rows.dead) break
-          const code = codePoint(text, at, isBackwards)
+          const code = characterAt(units, at, isBackwards)
           size = code > 0xffff ? 2 : 1
           // Patience ends inside a character.
-          if (size > (limit - at) * step) break
+          if (size > Math.abs(limit - at)) break
           cell = cellAt(row, alphabet.classOf(code))
           if (isLarger(mostOfTable)) return tooLarge
           cells = rows.cells()
@@ -188,17 +197,18 @@ export function createAutomaton(graph: Graph, alphabet: Alphabet, { isBackwards,
         if ((cell & 1) === 1) {
           found = at
           if (isSearch) break
-          limit = (to - at) * step > patience ? at + patience * step : to
+          limit = Math.abs(to - at) > patience ? at + (isBackwards ? -patience : patience) : to
         }
-        at += (size - 1) * step
+        // Never by adding 0 * -1: numbers that are not small integers are slow.
+        if (size === 2) at += step
       }
       row = cell >> 1
       at += step
     }
-    steps += (at - from) * step + 1
+    steps += Math.abs(at - from) + 1
     if (at !== to || row === rows.dead || (isSearch && found >= 0)) return found
-    const isEdge = to === (isBackwards ? 0 : text.length)
-    const last = cellAt(row, isEdge ? endColumn : alphabet.classOf(codePoint(text, to, isBackwards)))
+    const isEdge = to === (isBackwards ? 0 : units.length)
+    const last = cellAt(row, isEdge ? endColumn : alphabet.classOf(characterAt(units, to, isBackwards)))
     return (last & 1) === 1 ? to : found
   }
 
@@ -211,13 +221,6 @@ export function createAutomaton(graph: Graph, alphabet: Alphabet, { isBackwards,
     return !isLarger(most)
   }
   return { read, complete, size: () => ({ cells: rows.end(), work }), steps: () => steps }
-}
-
-/** The character that begins there; read backwards, that ends there. */
-function codePoint(text: string, at: number, isBackwards: boolean): number {
-  if (!isBackwards) return text.codePointAt(at) ?? 0
-  const pair = at > 1 ? (text.codePointAt(at - 2) ?? 0) : 0
-  return pair > 0xffff ? pair : text.charCodeAt(at - 1)
 }
 
 /** The lists one behind the other; that of `i` from begins[i] to begins[i + 1]. */

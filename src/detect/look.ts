@@ -48,10 +48,12 @@ function lookFor(texts: readonly Text[], detector: Looked): Found {
     for (const { from, to } of find(text)) {
       if (enough()) break
       const found = text.slice(from, to)
-      const value = known.get(found) ?? same(found)
+      const before = known.get(found)
+      if (distinct && before !== undefined) continue
+      const value = before ?? same(found)
       if (!counts.has(value) && !here.has(value) && samples.length < mostSamples)
         samples.push({ place, line: lineAt(from), masked: mask(found) })
-      known.set(found, value)
+      if (before === undefined) known.set(found, value)
       here.set(value, (here.get(value) ?? 0) + 1)
     }
     for (const [value, count] of here) counts.set(value, distinct ? 1 : Math.max(count, counts.get(value) ?? 0))

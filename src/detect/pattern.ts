@@ -5,6 +5,7 @@ import { type Automaton, createAutomaton, mostOfTable, type Size, tooLarge } fro
 import type { Find } from './find.ts'
 import { type Graph, graphOf } from './graph.ts'
 import { reversed } from './reversed.ts'
+import { unitsOf } from './units.ts'
 
 /** A pattern ready to look with. */
 export type Pattern = {
@@ -69,11 +70,12 @@ function createPattern(graph: Graph, backwards: Graph): Pattern {
   const all: readonly Automaton[] = [ends, begins, whole]
   return {
     *find(text) {
+      const units = unitsOf(text)
       for (let [behind, end] = [0, 0]; behind < text.length; behind = end) {
-        end = sure(ends.read(text, behind, text.length))
+        end = sure(ends.read(units, behind, text.length))
         if (end < 0) return
-        const from = sure(begins.read(text, end, behind))
-        end = sure(whole.read(text, from, text.length, patience))
+        const from = sure(begins.read(units, end, behind))
+        end = sure(whole.read(units, from, text.length, patience))
         yield { from, to: end }
       }
     },

@@ -5,6 +5,7 @@ import { type Automaton, createAutomaton, tooLarge } from './automaton.ts'
 import type { Find } from './find.ts'
 import { graphOf } from './graph.ts'
 import { compilePattern, type Pattern } from './pattern.ts'
+import { unitsOf } from './units.ts'
 
 /** What a thread keeps from mail to mail: compiling a pattern costs as much as reading a page with it. */
 const most = { patterns: 500, filters: 300, cells: 2_000_000 }
@@ -27,7 +28,7 @@ export function* findPatterns(text: string, sources: readonly string[]): Generat
 /** Whether any of several patterns finds something; yes, when they are too large together to know. */
 function mayFind(text: string, sources: readonly string[]): boolean {
   const together = sources.map((source) => `(?:${source})`).join('|')
-  const found = filters.get(together, () => filterOf(together))?.read(text, 0, text.length) ?? tooLarge
+  const found = filters.get(together, () => filterOf(together))?.read(unitsOf(text), 0, text.length) ?? tooLarge
   if (found === tooLarge) filters.drop(together)
   return found !== -1
 }

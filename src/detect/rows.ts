@@ -84,7 +84,8 @@ export function createRows(width: number, needs: Uint8Array): Rows {
     dead: rowOf(new Int32Array(0), 0, kinds.other),
     copyNodes: (row, into) => {
       const [begin, end] = [begins[row / width] ?? 0, begins[row / width + 1] ?? 0]
-      into.set(nodesOfAll.subarray(begin, end))
+      if (end - begin > 30) into.set(nodesOfAll.subarray(begin, end))
+      else for (let k = begin; k < end; k++) into[k - begin] = nodesOfAll[k] ?? 0
       return end - begin
     },
     kindAt: (row) => kindOfAll[row / width] ?? kinds.other,

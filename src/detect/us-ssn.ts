@@ -1,18 +1,30 @@
 /** Finds US social security numbers, written with dashes or spaces, of areas and groups that were ever given out. */
 import type { Find } from './find.ts'
 
-const written = /\d{3}([- ])\d{2}\1\d{4}/g
-
 /** Printed in advertisements and on sample cards: never anybody's. */
-const samples = ['078-05-1120', '219-09-9999', '457-55-5462']
+const samples = [78_05_1120, 219_09_9999, 457_55_5462]
 
+const [length, first, second] = [11, 3, 6]
+
+/** Mail may be nothing but such numbers: each character is looked at a few times, and no piece of text is made but of what has their form. */
 export function findSsns(text: string): Find[] {
   const finds: Find[] = []
-  for (const { 0: number, index } of text.matchAll(written)) {
-    const to = index + number.length
-    if (!isNumberAround(text, index, to) && isSsn(number)) finds.push({ from: index, to })
+  for (let at = 0; at + length <= text.length; at++) {
+    if (!isDigit(text, at)) continue
+    const isWritten = isFormed(text, at)
+    if (isWritten && !isNumberAround(text, at, at + length) && isGiven(text, at)) finds.push({ from: at, to: at + length })
+    // Within what has the form, no other begins that is a number of its own.
+    if (isWritten) at += length - 1
   }
   return finds
+}
+
+/** Three digits, two and four, with the same dash or space between them. */
+function isFormed(text: string, at: number): boolean {
+  const parting = text.charCodeAt(at + first)
+  if ((parting !== 45 && parting !== 32) || text.charCodeAt(at + second) !== parting) return false
+  for (let i = 1; i < length; i++) if (i !== first && i !== second && !isDigit(text, at + i)) return false
+  return true
 }
 
 /** Part of a longer number? */
@@ -30,8 +42,14 @@ const isJoint = (text: string, at: number): boolean => {
 }
 
 /** Areas 000, 666 and 900–999, group 00 and serial 0000 are not used (SSA, randomization of 2011). */
-export function isSsn(number: string): boolean {
-  const [area, group, serial] = [number.slice(0, 3), number.slice(4, 6), number.slice(7)]
-  if (area === '000' || area === '666' || area >= '900' || group === '00' || serial === '0000') return false
-  return !samples.includes(`${area}-${group}-${serial}`)
+function isGiven(text: string, at: number): boolean {
+  const [area, group, serial] = [numberAt(text, at, first), numberAt(text, at + first + 1, 2), numberAt(text, at + second + 1, 4)]
+  if (area === 0 || area === 666 || area >= 900 || group === 0 || serial === 0) return false
+  return !samples.includes(1_000_000 * area + 10_000 * group + serial)
+}
+
+function numberAt(text: string, from: number, digits: number): number {
+  let number = 0
+  for (let at = from; at < from + digits; at++) number = 10 * number + text.charCodeAt(at) - 48
+  return number
 }

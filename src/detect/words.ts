@@ -68,12 +68,21 @@ export function findWords(text: string, { start, longestPhrase, longestWord }: W
   const finds: Find[] = []
   if (longestPhrase === 0) return finds
   const begins = new Int32Array(longestPhrase)
+  const lately = new Map<string, string>()
+  const foldedOf = (word: string): string => {
+    const known = lately.get(word)
+    if (known !== undefined) return known
+    if (lately.size >= 1000) lately.clear()
+    const made = folded(word)
+    lately.set(word, made)
+    return made
+  }
   let [state, words, end]: [State, number, number] = [start, 0, 0]
   eachWord(text, (from, to) => {
     begins[words % longestPhrase] = from
     words += 1
     // Folding may shorten a word, never to a third.
-    state = to - from > 3 * longestWord ? start : (follow(state, folded(text.slice(from, to))) ?? start)
+    state = to - from > 3 * longestWord ? start : (follow(state, foldedOf(text.slice(from, to))) ?? start)
     if (state.ends === 0) return
     const begin = begins[(words - state.ends) % longestPhrase] ?? from
     if (begin < end) return
