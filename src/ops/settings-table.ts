@@ -115,7 +115,11 @@ export const table = {
   'admin.tls.cert': later('', kind.optional(kind.path), 'PEM certificate for the console.'),
   'admin.tls.key': later('', kind.optional(kind.path), 'PEM key for the console.'),
   'http.trustedProxies': now('', kind.list(kind.network), 'Proxies whose X-Forwarded-For is believed.'),
-  'metrics.listen': now('127.0.0.1:9464', kind.listen, 'Where /metrics answers, and /readyz and /livez too; no token is asked for (docs/metrics.md).'),
+  'metrics.listen': now(
+    '127.0.0.1:9464',
+    kind.listen,
+    'Where /metrics answers, and /readyz and /livez too; no token is asked for (docs/metrics.md).',
+  ),
   'policy.file': now(
     '',
     kind.optional(kind.path),
