@@ -5,9 +5,8 @@ import { newId } from '../mail/id.ts'
 import { markPlainLines } from '../mail/plain-lines.ts'
 import { failpoint } from '../ops/failpoint.ts'
 import { giveBack, singleUse } from '../ops/single-use.ts'
-import { newFileKey, payloadSize, sealer, sealWhole } from '../seal/age.ts'
-import type { Sealer } from '../seal/payload.ts'
-import type { BlobWriter } from '../store/blobs.ts'
+import { newFileKey, payloadSize, sealWhole } from '../seal/age.ts'
+import type { Sealing } from '../seal/sealing-thread.ts'
 import { type Db, expecting, OutcomeUnknown, sql } from '../store/db.ts'
 import { sharing } from '../store/sharing.ts'
 import type { ClaimedMessage, Group } from './claim.ts'
@@ -17,17 +16,23 @@ import { type Blocks, createBlocks, keepContent } from './kept.ts'
 import { messageRows, type NewMessage, recipientId } from './new-message.ts'
 import type { SpoolParts } from './parts.ts'
 import type { Courier, Intake, OwnIntake } from './spool.ts'
+import { streamToBlob, type ToBlob } from './to-blob.ts'
 
-/** `left`: bytes that all messages being received may hold in memory together; beyond that they stream into blobs, however small. */
-export type Memory = { left: number; readonly kept: Blocks }
+/** What all messages being received share. */
+export type Shared = {
+  /** Bytes that they may hold in memory together; beyond that they stream into blobs, however small. */
+  left: number
+  readonly kept: Blocks
+  readonly sealing: Sealing
+}
 
 /** Open an intake: a small message waits in memory and goes with its row, a larger one streams into a blob file. */
-export function openIntake(parts: SpoolParts, courier: Courier, memory: Memory, own?: OwnIntake): Intake {
+export function openIntake(parts: SpoolParts, courier: Courier, shared: Shared, own?: OwnIntake): Intake {
   const { db, blobs, clock } = parts
   const id = own?.id ?? newId()
   const fileKey = newFileKey()
   // Mail of ours waits in the queue first.
-  const payload = createPayload(parts, fileKey, memory, own ? createBlocks(0) : memory.kept)
+  const payload = createPayload(parts, fileKey, shared, own ? createBlocks(0) : shared.kept)
   let size = 0
 
   return {
@@ -87,62 +92,54 @@ type Payload = {
 }
 
 /** Gathers it in memory; beyond `limits.inlineContent` it streams into a blob, and is kept beside that while there is room. */
-function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer, memory: Memory, blocks: Blocks): Payload {
+function createPayload({ blobs, settings }: SpoolParts, fileKey: Buffer, shared: Shared, blocks: Blocks): Payload {
   const gathered = createSpace()
   const kept = keepContent(blocks)
-  let large: { readonly seal: Sealer; readonly writer: BlobWriter } | undefined
-  const hash = createHash('sha256')
-  let written = 0
+  let large: ToBlob | undefined
 
-  const store = async (sealed: Buffer[]): Promise<void> => {
-    for (const piece of sealed) {
-      hash.update(piece)
-      written += piece.length
-    }
-    await large?.writer.write(...sealed)
-  }
   const isSmall = (chunk: Buffer) =>
-    chunk.length <= memory.left && payloadSize(gathered.all().length + chunk.length) <= settings['limits.inlineContent']
+    chunk.length <= shared.left && payloadSize(gathered.all().length + chunk.length) <= settings['limits.inlineContent']
   const forget = () => {
-    memory.left += gathered.all().length
+    shared.left += gathered.all().length
     gathered.empty()
+  }
+  const stream = async (to: ToBlob, chunk: Buffer) => {
+    kept.add(chunk)
+    await to.write(chunk)
   }
   return {
     write: async (chunk) => {
-      if (large !== undefined) {
-        kept.add(chunk)
-        return store(large.seal.push(chunk))
-      }
+      if (large !== undefined) return stream(large, chunk)
       if (isSmall(chunk)) {
-        memory.left -= chunk.length
+        shared.left -= chunk.length
         return gathered.add(chunk)
       }
-      large = { seal: sealer(fileKey), writer: blobs.write() }
-      kept.add(gathered.all())
-      kept.add(chunk)
-      await store([...large.seal.push(gathered.all()), ...large.seal.push(chunk)])
+      large = streamToBlob(blobs, shared.sealing, fileKey)
+      await stream(large, gathered.all())
       forget()
+      await stream(large, chunk)
     },
     end: async (plainLines = false) => {
       if (large === undefined) {
         const whole = gathered.all()
         forget()
         const inline = sealWhole(fileKey, whole)
-        const sha256 = hash.update(inline).digest('hex')
+        const sha256 = createHash('sha256').update(inline).digest('hex')
         return {
           content: { inline, blob: null, payloadSize: inline.length, sha256 },
           clear: clearOf(plainLines ? markPlainLines(whole) : whole),
         }
       }
-      await store(large.seal.end())
-      const { name: blob } = await large.writer.finish()
-      const content = { inline: null, blob, payloadSize: written, sha256: hash.digest('hex') }
-      return { content, clear: kept.clear(plainLines) ?? clearOfBlob(blobs, blob, fileKey, plainLines) }
+      const written = await large.end()
+      return {
+        content: { inline: null, ...written },
+        clear: kept.clear(plainLines) ?? clearOfBlob(blobs, written.blob, fileKey, plainLines),
+      }
     },
     abort: async () => {
       forget()
       kept.letGo()
-      await large?.writer.abort()
+      await large?.abort()
     },
   }
 }

@@ -2,11 +2,12 @@
 import type { Readable } from 'node:stream'
 import type { Envelope, MessageKind } from '../mail/envelope.ts'
 import type { Step } from '../mail/plan.ts'
+import { sealInThread } from '../seal/sealing-thread.ts'
 import type { Statement } from '../store/db.ts'
 import { isIntact, openContent } from './content.ts'
 import type { DueGroup } from './due.ts'
 import type { Berths } from './handover.ts'
-import { type Memory, openIntake } from './intake.ts'
+import { openIntake, type Shared } from './intake.ts'
 import { createBlocks } from './kept.ts'
 import { draftOriginal } from './new-message.ts'
 import type { SpoolParts } from './parts.ts'
@@ -106,10 +107,10 @@ export type Courier = { readonly wake: () => void; readonly berth: Berths }
 /** Open the spool. Until `serve` says who delivers, everything waits in the queue. */
 export function createSpool(parts: SpoolParts): Spool & { readonly serve: (courier: Courier) => void } {
   let courier: Courier = { wake: () => {}, berth: () => undefined }
-  const memory: Memory = { left: mostGathered, kept: createBlocks(mostKept) }
+  const shared: Shared = { left: mostGathered, kept: createBlocks(mostKept), sealing: sealInThread() }
   const current = { wake: () => courier.wake(), berth: (group: DueGroup) => courier.berth(group) }
   return {
-    intake: (own) => openIntake(parts, current, memory, own),
+    intake: (own) => openIntake(parts, current, shared, own),
     draft: (mail) => draftOriginal(parts, mail),
     wake: current.wake,
     serve: (wanted) => {

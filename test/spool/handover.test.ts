@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterEach, beforeEach, test } from 'node:test'
 import { defaultSettings } from '../../src/ops/settings.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
+import { sealInThread } from '../../src/seal/sealing-thread.ts'
 import { claimGroups, dropClaims, type Group, openClaimed } from '../../src/spool/claim.ts'
+import { isIntact } from '../../src/spool/content.ts'
 import type { DueGroup } from '../../src/spool/due.ts'
 import { openIntake } from '../../src/spool/intake.ts'
 import { createBlocks } from '../../src/spool/kept.ts'
@@ -182,7 +185,7 @@ const acceptedFor = (...addresses: string[]) => ({
 })
 
 test('messages being received hold only so much in memory together: what does not fit any more goes to a blob, and none of it is kept', async () => {
-  const memory = { left: 2 * small.length, kept: createBlocks(0) }
+  const memory = { left: 2 * small.length, kept: createBlocks(0), sealing: usualSealing }
   const [first, second, third] = Array.from({ length: 3 }, () => openIntake(parts, nobody, memory))
   for (const intake of [first, second, third]) await intake?.write(small)
   assert.equal(memory.left, 0)
@@ -201,9 +204,11 @@ test('messages being received hold only so much in memory together: what does no
   ])
 })
 
+const usualSealing = sealInThread()
+
 /** An intake with room for so many blocks in memory, what it hands over, and how many of the blocks are free. */
-function keeping(blocks: number, isPlace = () => true) {
-  const memory = { left: 1e9, kept: createBlocks(blocks) }
+function keeping(blocks: number, isPlace = () => true, sealing = usualSealing) {
+  const memory = { left: 1e9, kept: createBlocks(blocks), sealing }
   const begun: Group[] = []
   const berth = () => (isPlace() ? { begin: (group: Group) => void begun.push(group), leave: () => {} } : undefined)
   const free = () => {
@@ -212,6 +217,12 @@ function keeping(blocks: number, isPlace = () => true) {
     return all.length
   }
   return { intake: openIntake(parts, { wake: () => {}, berth }, memory), begun, free }
+}
+
+async function listed(): Promise<string[]> {
+  const names: string[] = []
+  for await (const name of parts.blobs.list()) names.push(name)
+  return names
 }
 
 const blobOf = async (id: string) => {
@@ -262,3 +273,44 @@ test('nothing is kept of a large message that nobody takes over, that was broken
   await assert.rejects(lost.intake.commit(acceptedFor('a@lab.example')))
   assert.equal(lost.free(), 2)
 })
+
+test('a content is read from its blob as it came, of any size and whatever pieces it came in', async () => {
+  const part = 256 * 1024
+  for (const size of [part, part + 1, 2 * part - 1, 2 * part, 2 * part + 1, 5 * part])
+    for (const pieceLength of [65_536, 100_003, 3 * part]) {
+      const content = randomBytes(size)
+      const { intake } = keeping(0)
+      for (let at = 0; at < size; at += pieceLength) {
+        // The piece is the caller's again.
+        const piece = Buffer.from(content.subarray(at, at + pieceLength))
+        await intake.write(piece)
+        piece.fill(0)
+      }
+      await intake.commit(acceptedFor('a@lab.example'))
+      const opened = await openClaimed(parts, intake.id)
+      assert.ok(opened.kind === 'content' && content.equals(await buffer(opened.open())), `${size} in ${pieceLength}`)
+      assert.ok(await isIntact(parts, intake.id, opened.payloadSha256))
+    }
+})
+
+for (const [when, size] of [
+  ['while a content comes in', 3_000_000],
+  ['at its end', 500_000],
+] as const)
+  test(`when the thread that seals dies ${when} it is not accepted, and nothing of it stays; the next one is`, async () => {
+    const sealing = sealInThread(new URL('./dying-sealer.ts', import.meta.url))
+    const { intake, begun, free } = keeping(20, () => true, sealing)
+    const receive = async () => {
+      for (let at = 0; at < size; at += 50_000) await intake.write(Buffer.alloc(50_000, 'lorem ipsum\r\n'))
+      await intake.commit(acceptedFor('a@lab.example'))
+    }
+    await assert.rejects(receive(), { message: /the thread that seals content ended/ })
+    await intake.abort()
+    assert.deepEqual([begun, free()], [[], 20])
+    assert.deepEqual(await parts.db.read(sql`SELECT id FROM message`), [])
+    assert.deepEqual(await readdir(join(data, 'blobs', 'tmp')), [])
+    assert.deepEqual(await listed(), [])
+    const next = keeping(20, () => true, sealing)
+    await next.intake.write(Buffer.alloc(300_000, 'lorem ipsum\r\n'))
+    await next.intake.abort()
+  })
