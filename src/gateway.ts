@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { startSequencer } from './audit/audit.ts'
 import { watchChain } from './audit/watch.ts'
 import { deliverGroup, foresee } from './delivery/deliver.ts'
+import { openForesight } from './delivery/foresight.ts'
 import { createPlanner } from './delivery/planner.ts'
 import { startWorker } from './delivery/worker.ts'
 import { createDetect } from './detect/detect.ts'
@@ -150,13 +151,18 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
       >[0])
     },
   }
+  const foresight = openForesight(join(settings.data, 'planning-ahead'), () =>
+    log.warn('the run before ended over mail that was just coming in; until the next start mail is planned only once it is accepted'),
+  )
+  atEnd('planning ahead', foresight.close)
+  const { plan } = foresight
   const worker = await startWorker({
     spoolParts,
     settings,
     clock,
     log,
     room: destinations.room,
-    foresee: (group) => foresee(delivery, group),
+    foresee: plan && ((group) => foresee(delivery, group, plan)),
     deliver: (group, signal, turn) => deliverGroup(delivery, group, signal, turn),
   })
   atEnd('delivery worker', () => worker.stop(0))

@@ -23,6 +23,7 @@ import { sql, Unexpected } from '../store/db.ts'
 import { alike } from './alike.ts'
 import { conclude, postponed, unplanned, unread, unwalked } from './conclude.ts'
 import { CopyRefused, copiesOf, keptCopy, makeCopies } from './copies.ts'
+import type { Foresight } from './foresight.ts'
 import { type Head, readHead } from './head.ts'
 import { observedOf } from './observed.ts'
 import { type Planned, planned } from './settlement.ts'
@@ -111,8 +112,12 @@ type Planning = Promise<Prepared | Damage>
  * Plan a group whose rows are being written: the time of a commit is enough. The answer delivers it, and need not be called: nothing is written
  * or sent before.
  */
-export function foresee(parts: DeliveryParts, group: Group): (signal: AbortSignal, turn?: () => Promise<Leave>) => Promise<void> {
-  const planning = openAndPlan(parts, group)
+export function foresee(
+  parts: DeliveryParts,
+  group: Group,
+  plan: NonNullable<Foresight['plan']>,
+): (signal: AbortSignal, turn?: () => Promise<Leave>) => Promise<void> {
+  const planning = plan(() => openAndPlan(parts, group))
   // Told to who delivers it.
   planning.catch(() => undefined)
   return (signal, turn) => deliverGroup(parts, group, signal, turn, planning)

@@ -19,8 +19,8 @@ export type WorkerParts = {
   readonly log: Logger
   /** How many attempts at a domain may be under way at once (transport: destinations). */
   readonly room: (domain: string) => number
-  /** Plan a group that is not claimed yet; the answer is its `deliver`. Nothing is written or sent before that is called. */
-  readonly foresee: (group: Group) => Delivery
+  /** Plan a group that is not claimed yet; the answer is its `deliver`. Nothing is written or sent before that is called. Absent: nobody plans ahead. */
+  readonly foresee?: ((group: Group) => Delivery) | undefined
   /** Attempt one claimed group and settle it; what asks its destination for something waits for `turn`, and ends it when that is over. */
   readonly deliver: (group: Group, ...when: Parameters<Delivery>) => Promise<void>
 }
@@ -212,7 +212,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       let delivery: Delivery | undefined
       return {
         foresee: (group) => {
-          delivery = parts.foresee(group)
+          delivery = parts.foresee?.(group)
         },
         begin: (group) => run(place, group, delivery),
         leave: () => void underway.delete(place),

@@ -565,7 +565,7 @@ async function deliverForeseen(planFor = world.parts.planFor): Promise<number> {
   const parts = { ...world.parts, planFor: counting, settings: { ...world.parts.settings, 'delivery.routes': routes } }
   const groups = await claimGroups(world.spoolParts, 10)
   const before = await everything()
-  const deliveries = groups.map((group) => foresee(parts, group))
+  const deliveries = groups.map((group) => foresee(parts, group, (work) => work()))
   await new Promise((resolve) => setTimeout(resolve, 20))
   assert.deepEqual(await everything(), before)
   for (const delivery of deliveries) await delivery(new AbortController().signal)

@@ -85,7 +85,6 @@ async function start(
     settings,
     clock: parts.clock,
     log,
-    foresee: () => assert.fail('nobody plans ahead here'),
     deliver,
     room,
   })
