@@ -1,6 +1,6 @@
 /** The queue commands: what waits, and what an operator may do to it. */
 import { type Command, Option } from 'commander'
-import { findMessages, listQueue, type QueueTrace } from '../delivery/trace.ts'
+import { findMessages, listQueue, type QueueTrace, queuedOf } from '../delivery/trace.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { operate, type QueueAction, type QueueChoice } from '../spool/queue.ts'
@@ -78,7 +78,7 @@ function printHeld(queue: readonly QueueTrace[]): void {
 
 async function show(id: string, options: Common): Promise<void> {
   await withDatabase(settingsOf(options), async (db) => {
-    const found = await listQueue(db, { id })
+    const found = await queuedOf(db, id)
     if (found.length === 0) throw await notWaiting(db, id)
     if (options.json) return printJson({ queue: found })
     print(found.map(describe).join('\n\n'))
