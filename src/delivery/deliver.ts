@@ -76,20 +76,29 @@ export async function deliverGroup(
   const group = { ...claimed, recipients: sound }
   const prepared = await prepare(parts, group, signal, planning).catch((error: unknown) => postpone(parts, group, error, signal))
   if (prepared === undefined) return
-  const { parties, content } = prepared
   failpoint('deliver.planned')
+  const done = await walkParties(parts, group, prepared, { signal, turn }).finally(() => prepared.content.fileKey.fill(0))
+  const broken = done.find((one) => one.status === 'rejected')
+  if (broken !== undefined) throw broken.reason
+}
+
+/** All parties at once, when it is their turn, which ends when the last has walked. Each settles when its own walk has ended. */
+async function walkParties(
+  parts: DeliveryParts,
+  group: Group,
+  { parties, content }: Prepared,
+  { signal, turn }: { readonly signal: AbortSignal; readonly turn: () => Promise<Leave> },
+): Promise<PromiseSettledResult<void>[]> {
   const leave = await turn()
   let walking = parties.length
   const walked = () => {
     walking -= 1
     if (walking === 0) leave()
   }
-  // Each settles when its own walk has ended: a slow host must not hold up the letter of a neighbour, nor lose what was done for others.
+  // A slow host must not hold up the letter of a neighbour, nor lose what was done for others.
   const done = await Promise.allSettled(parties.map((party) => deliverParty(parts, group, party, content, { signal, walked })))
   leave() // one that broke off has not said so
-  content.fileKey.fill(0)
-  const broken = done.find((one) => one.status === 'rejected')
-  if (broken !== undefined) throw broken.reason
+  return done
 }
 
 /** A message that ended the process so often is not looked at again. */

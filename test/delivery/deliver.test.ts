@@ -13,7 +13,7 @@ import { defaultSettings } from '../../src/ops/settings.ts'
 import { PolicyAltered } from '../../src/routing/signature.ts'
 import { openKeyring } from '../../src/seal/keyring.ts'
 import { SealBroken } from '../../src/seal/payload.ts'
-import { claimGroups, dropClaims } from '../../src/spool/claim.ts'
+import { claimGroups, dropClaims, openClaimed } from '../../src/spool/claim.ts'
 import type { SpoolParts } from '../../src/spool/parts.ts'
 import { operate } from '../../src/spool/queue.ts'
 import { createSpool } from '../../src/spool/spool.ts'
@@ -607,4 +607,18 @@ test('what cannot be foreseen waits when its turn comes', async () => {
   await deliverForeseen(() => Promise.reject(new Error('a bug')))
   const { state, reason } = await stateOf('tls@lab.example')
   assert.deepEqual([state, reason], ['waiting', 'local-fault'])
+})
+
+test('the key of the content is gone when the attempt is over, also when its turn never came', async () => {
+  for (const turn of [async () => () => undefined, () => Promise.reject(new Error('others have the claim'))]) {
+    await accept([{ address: 'tls@lab.example' }])
+    world.answers.tls = all(delivered)
+    const [claimed] = await claimGroups(world.spoolParts, 10)
+    assert.ok(claimed)
+    const { message } = claimed
+    const opened = await openClaimed(world.spoolParts, message.id)
+    assert.ok(opened.kind === 'content' && opened.fileKey.some((octet) => octet !== 0))
+    await deliverGroup(world.parts, { ...claimed, fresh: opened }, new AbortController().signal, turn).catch(() => undefined)
+    assert.deepEqual(opened.fileKey, Buffer.alloc(16))
+  }
 })
