@@ -151,8 +151,10 @@ async function compose(settings: Settings, log: Logger, clock: Clock, { add: atE
       >[0])
     },
   }
-  const foresight = openForesight(join(settings.data, 'planning-ahead'), () =>
-    log.warn('the run before ended over mail that was just coming in; until the next start mail is planned only once it is accepted'),
+  const foresight = await opening(`the data folder ${settings.data}`, async () =>
+    openForesight(join(settings.data, 'planning-ahead'), () =>
+      log.warn('the run before ended over mail that was just coming in; until the next start mail is planned only once it is accepted'),
+    ),
   )
   atEnd('planning ahead', foresight.close)
   const { plan } = foresight

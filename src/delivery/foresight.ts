@@ -1,8 +1,4 @@
-/**
- * Mail that is planned while its rows are still being written has no claim yet. Ended the process over it, nothing would count the attempt, and its
- * sender's next try would end the process again, for ever. A mark in the data folder says at the next start what happened: that run plans nothing
- * ahead, so the mail is accepted first, its attempts are counted, and it is held. The mark is not synced: what ends a process leaves the file.
- */
+/** Remembers across runs that mail was being planned ahead: while its rows are still being written, when no claim counts its attempts. */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 
 export type Foresight = {
@@ -11,7 +7,11 @@ export type Foresight = {
   readonly close: () => void
 }
 
-/** The mark at `path`, one octet. `ended`: told when the run before ended over what it planned ahead. Throws the file system's error. */
+/**
+ * The mark at `path`, one octet. `ended`: told when the run before ended over what it planned ahead. Then this run plans nothing ahead: else the
+ * sender's next try would end the process again, for ever; now the mail is accepted first, its attempts are counted, and it is held. Not synced:
+ * what ends a process leaves the file. Throws the file system's error.
+ */
 export function openForesight(path: string, ended: () => void): Foresight {
   // Made where it is missing, written in place after that: a full disk must not matter.
   closeSync(openSync(path, 'a', 0o600))
