@@ -3,9 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
+import Database from 'better-sqlite3'
 import { defaultSettings } from '../../src/ops/settings.ts'
+import { claimDue } from '../../src/spool/claim.ts'
 import { type DueGroup, dueGroups } from '../../src/spool/due.ts'
-import { type Db, sql } from '../../src/store/db.ts'
+import type { SpoolParts } from '../../src/spool/parts.ts'
+import { type Db, type Statement, sql } from '../../src/store/db.ts'
 import { openDatabase } from '../../src/store/open.ts'
 
 let folder: string
@@ -83,4 +86,23 @@ test('a route of its own is found though all else goes to a host without room', 
   const sharing = { nameOf: (domain: string) => (domain === 'zz-own.example' ? domain : 'smart host'), named: ['zz-own.example'] }
   const found = await dueGroups(db, now, 5, { room: (domain) => (domain === 'zz-own.example' ? 1 : 0), sharing })
   assert.deepEqual(domainsOf(found), new Set(['zz-own.example']))
+})
+
+test('a claim looks at the recipients of its message, not at all that waits for its destination', async () => {
+  const plans: string[] = []
+  const file = new Database(join(folder, 'db'), { readonly: true })
+  const explain = ({ text, values }: Statement) => {
+    const named = Object.fromEntries(values.map((value, index) => [index + 1, value]))
+    plans.push(...(file.prepare(`EXPLAIN QUERY PLAN ${text}`).all(named) as { detail: string }[]).map(({ detail }) => detail))
+    return []
+  }
+  const watching = { ...db, write: async (...statements: Statement[]) => statements.map(explain) } as Db
+  const parts = { db: watching, clock: () => now, settings: defaultSettings({ data: folder }) } as SpoolParts
+  try {
+    await claimDue(parts, [{ message: 'm0000001', domain: 'lab.example', sender: 'ann@org.example' }])
+    const ofRecipients = plans.filter((step) => / recipient\b/.test(step))
+    assert.deepEqual(ofRecipients, ['SEARCH recipient USING INDEX recipient_message (message=?)'])
+  } finally {
+    file.close()
+  }
 })
