@@ -32,7 +32,9 @@ function headline(explanation: Explanation): string {
     return attempts === 0 ? `WAITING for ${to}: nothing was tried yet${next}.` : `WAITING for ${to}${said}${next}.`
   }
   if (outcome === 'held') return `HELD for ${to}${said}.`
-  if (outcome === 'bounced' && last?.method !== bounce.method) return `BOUNCED for ${to}${said}.`
+  // What an operator returns, no rule and no refusal has returned.
+  if (outcome === 'bounced' && (last?.method !== bounce.method || last.reason === 'returned-by-operator'))
+    return `BOUNCED for ${to}${said}.`
   const letter = letterWords[outcome] === undefined ? '' : ` (${letterWords[outcome]})`
   return `${outcome === 'bounced' ? 'BOUNCED' : title(method ?? outcome)} for ${to}${letter}, because ${refused}.`
 }

@@ -209,6 +209,16 @@ describe('explanationText', () => {
     )
   })
 
+  test('says that an operator returned it, not that a rule or a refusal did', () => {
+    const returned = step('bounce', 'failed', 'returned-by-operator', 'an administrator of the mail gateway returned it')
+    const state = { state: 'bounced', reason: 'returned-by-operator' } as const
+    for (const steps of [[returned], [expired, noKey, returned]])
+      assert.match(
+        explanationText(explain(caseOf(steps, state)), 200),
+        /^BOUNCED for max@lab\.example: an administrator of the mail gateway returned it\.\n/,
+      )
+  })
+
   test('says that the rule decided where no method was refused', () => {
     const portal = decisionRecord({
       at: 1,
