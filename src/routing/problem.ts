@@ -12,7 +12,7 @@ export type Mistakes = { readonly kind: 'errors'; readonly problems: readonly Pr
 export type Report = (at: Place, text: string, hint?: string | Searched) => void
 
 /** A hint that must be searched for: it is made only for mistakes that are kept. */
-type Searched = (nearestOf: (word: string, words: readonly string[]) => string | undefined) => string
+type Searched = (nearestOf: (word: string, words: readonly string[]) => string | undefined) => string | undefined
 
 const most = 50
 /** Letters compared with letters, for all hints of a text together: some hundredths of a second. A list of 5,000 names has this for eight of them. */

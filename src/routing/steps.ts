@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { understood } from '../methods/opportunistic/opportunistic.ts'
 import { type Group, later, type PolicyStep } from './policy.ts'
-import { oneOf, quote, type Report, reportUnknown } from './problem.ts'
+import { oneOf, type Place, quote, type Report, reportUnknown } from './problem.ts'
 import { described, list } from './read.ts'
 import { withApprovers } from './read-approvers.ts'
 import { type Entry, placeOf, plain, type Tree } from './tree.ts'
@@ -135,15 +135,28 @@ function reportIssue(report: Report, method: string, value: Tree, issue: z.core.
       for (const key of issue.keys) reportOption(report, placeOf(value, [...issue.path, key]), method, key, [])
       return
     case 'invalid_value':
-      return report(at, `${option}: expected ${oneOf(issue.values.map(String))}`)
+      return reportValue(report, at, option, valueAt(value, issue.path), issue.values)
     case 'invalid_union': {
       const [first] = issue.errors.flat()
+      if (first?.code === 'invalid_value') return reportValue(report, at, option, valueAt(value, issue.path), first.values)
       return report(at, `${option}: ${first === undefined ? issue.message : lowerFirst(first.message)}`)
     }
     default:
       return report(at, `${option}: ${lowerFirst(issue.message)}`)
   }
 }
+
+/** A value that is none of the few; the hint is the nearest of them, when one is near. */
+function reportValue(report: Report, at: Place, option: string, found: unknown, values: readonly unknown[]): void {
+  const words = values.map(String)
+  report(at, `${option}: expected ${oneOf(words)}`, (nearestOf) => {
+    const near = String(found).length < 3 ? undefined : nearestOf(String(found), words)
+    return near === undefined ? undefined : `did you mean ${quote(near)}?`
+  })
+}
+
+const valueAt = (tree: Tree, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((around, key) => (isRecord(around) ? around[String(key)] : undefined), plain(tree))
 
 /** The keys that an object schema knows, through whatever is wrapped around it; undefined when it cannot be told. */
 function optionWords(schema: unknown): readonly string[] | undefined {
