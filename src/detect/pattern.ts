@@ -44,7 +44,11 @@ export function compilePattern(source: string): Compiled {
     return { kind: 'pattern', pattern: createPattern(graph, backwards) }
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error
-    const text = `cannot be used: ${error.message.replace(/^error parsing regexp: /, '').slice(0, 120)}`
+    // The flags before the pattern are ours (graph.ts).
+    const text = `cannot be used: ${error.message
+      .replace(/^error parsing regexp: /, '')
+      .replace('`(?m)(?i)', '`')
+      .slice(0, 120)}`
     return { kind: 'wrong', wrong: { text, hint: 'patterns are regular expressions without look-around and back-references' } }
   }
 }

@@ -209,6 +209,7 @@ describe('the check of a pattern', () => {
     ['^$', /matches empty text/, /at least once/],
     ['(.)\\1', /cannot be used/, /without look-around and back-references/],
     ['(?=a)b', /cannot be used/, /without look-around/],
+    ['a(b', /^cannot be used: missing closing \): `a\(b`$/, /without look-around/],
     ['a{1000}b{1000}c{1000}', /is too large/, /written out/],
     ['((a{10}){10}){10}((a{10}){10}){10}((a{10}){10}){10}', /is too large/, /written out/],
     ['(?:a?){900}b', /is too large/, /repeat less/],
