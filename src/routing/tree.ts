@@ -30,15 +30,22 @@ export function readTree(
   if (lexemes === undefined) return { kind: 'errors', problems }
 
   const lines = new LineCounter()
-  const document = compose(lexemes, lines)
+  const { document, stoppedAt } = compose(lexemes, lines)
   const place = placer(lines)
   for (const { pos, message } of [...document.errors, ...document.warnings]) report(place(pos[0]), `not valid YAML: ${lowerFirst(message)}`)
+  if (stoppedAt !== undefined) report(place(stoppedAt), 'nested too deeply for a policy')
   const root = problems.length === 0 ? build(document.contents, { line: 1, column: 1 }, place, report) : undefined
   return root === undefined || problems.length > 0 ? { kind: 'errors', problems } : { kind: 'tree', root }
 }
 
-/** What parseDocument of yaml does, from lexemes that are at hand. */
-function compose(lexemes: readonly string[], lines: LineCounter): Document.Parsed {
+/** Levels that the parser may stand in at once: what readShape lets in has some 150 when it is valid. */
+const deepestParse = 200
+
+/**
+ * What parseDocument of yaml does, from lexemes that are at hand. `stoppedAt`: where the rest was left out. Of some texts that are not valid, such
+ * as `"a"a :` on each line, the parser makes a level for each line, whatever the column, and it recurses with its levels.
+ */
+function compose(lexemes: readonly string[], lines: LineCounter): { readonly document: Document.Parsed; readonly stoppedAt?: number } {
   const parser = new Parser(lines.addNewLine)
   // uniqueKeys compares every key with every other: quadratic, so we look for doubles ourselves.
   const composer = new Composer({ uniqueKeys: false, prettyErrors: false, version: '1.2', merge: false })
@@ -48,17 +55,26 @@ function compose(lexemes: readonly string[], lines: LineCounter): Document.Parse
   // Each mistake is an Error: of fifty thousand, the stacks that nobody reads are what takes the time.
   Error.stackTraceLimit = 0
   try {
-    const [document] = composer.compose(tokensOf(lexemes, parser), true, length)
+    const { tokens, stoppedAt } = tokensOf(lexemes, parser)
+    const [document] = composer.compose(tokens, true, length)
     if (document === undefined) throw new Error('the composer made no document')
-    return document
+    return stoppedAt === undefined ? { document } : { document, stoppedAt }
   } finally {
     Error.stackTraceLimit = stackTraceLimit
   }
 }
 
-function* tokensOf(lexemes: readonly string[], parser: Parser): Generator<CST.Token> {
-  for (const lexeme of lexemes) yield* parser.next(lexeme)
-  yield* parser.end()
+function tokensOf(lexemes: readonly string[], parser: Parser): { readonly tokens: readonly CST.Token[]; readonly stoppedAt?: number } {
+  const tokens: CST.Token[] = []
+  for (const lexeme of lexemes) {
+    for (const token of parser.next(lexeme)) tokens.push(token)
+    if (parser.stack.length <= deepestParse) continue
+    const stoppedAt = parser.offset
+    for (const token of parser.end()) tokens.push(token)
+    return { tokens, stoppedAt }
+  }
+  for (const token of parser.end()) tokens.push(token)
+  return { tokens }
 }
 
 /** The tree without its places, as an option schema reads it. `__proto__` is a key like any other here. */

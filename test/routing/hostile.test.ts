@@ -21,6 +21,7 @@ describe('a text that is meant to hurt is refused before it can', () => {
     ['lists in lists on one line', '- '.repeat(300_000), /nested too deeply/],
     ['explicit keys in keys', '? '.repeat(300_000), /nested too deeply/],
     ['ever deeper indentation', times(1000, (depth) => `${' '.repeat(depth)}a:\n`), /nested too deeply/],
+    ['keys behind what is no key, a level for each line', `${'"a"a : \n \n '.repeat(5000)}x: 1\n- `, /not valid YAML: unexpected scalar/],
     ['brackets that close nothing', `version: 1\n${']'.repeat(1_000_000)}`, /"\]" closes nothing/],
     ['one key two hundred thousand times', 'a: 1\n'.repeat(200_000), tooMany],
     ['a list of nothing', `[${','.repeat(1_000_000)}]`, tooMany],
