@@ -68,3 +68,8 @@ port.on('message', (asked: Asked) => {
       contents.delete(asked.content)
   }
 })
+
+// What is not answered would be waited for for ever, and the next answer taken for it.
+port.on('messageerror', (error) => {
+  throw error
+})

@@ -53,6 +53,11 @@ function startThread(script: URL): Thread {
     waiting = []
   }
   worker.once('error', (error) => end(error.message)).once('exit', () => end('it was stopped'))
+  // All answers after one that is missing would go to the wrong content.
+  worker.once('messageerror', () => {
+    end('an answer could not be read')
+    void worker.terminate()
+  })
   const ask = (asked: Asked, transfer: ArrayBuffer[] = []) =>
     new Promise<Sealed>((done, fail) => {
       if (broken !== undefined) return fail(broken)

@@ -68,3 +68,19 @@ test('a thread that breaks fails all contents that it had, and the next one has 
   const { payload } = await sealed(mine(fileKey), Buffer.from('hello'), 10)
   assert.equal(openWhole(fileKey, payload).toString(), 'hello')
 })
+
+test('what does not arrive in the thread, or its answer here, fails all contents: no answer goes to another', async () => {
+  const lost = Buffer.from(new ArrayBuffer(20_000))
+  structuredClone(undefined, { transfer: [lost.buffer as ArrayBuffer] })
+  const deaf = new URL('./deaf-sealer.ts', import.meta.url)
+  for (const [mine, pushed] of [
+    [sealInThread(), lost],
+    [sealInThread(deaf), Buffer.from(new ArrayBuffer(20_000))],
+  ] as const) {
+    const failing = [mine(newFileKey()).push(pushed), mine(newFileKey()).push(Buffer.from(new ArrayBuffer(10)))]
+    for (const answer of await Promise.allSettled(failing)) assert.equal(answer.status, 'rejected')
+    const fileKey = newFileKey()
+    if (pushed === lost)
+      assert.equal(openWhole(fileKey, (await sealed(mine(fileKey), Buffer.from('hello'), 10)).payload).toString(), 'hello')
+  }
+})
