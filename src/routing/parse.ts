@@ -53,7 +53,8 @@ function readPolicy(source: string, root: Tree, methods: MethodWords, report: Re
   const groups = readGroups(part('groups')?.value, report)
   const detectors = readDetectors(part('detectors')?.value, checkPattern, report)
   const context = { groups, detectors: new Set(detectors.map(({ name }) => name)), methods, report }
-  const rules = readRules(part('rules')?.value, context)
+  const names = new Map<string, number>()
+  const rules = readRules(part('rules')?.value, names, context)
   if (known && !known.has('rules') && !known.has('default'))
     report(root.at, 'the policy has neither rules nor default', 'write at least default: { deliver: [tls, escrow] }')
   return {
@@ -66,7 +67,8 @@ function readPolicy(source: string, root: Tree, methods: MethodWords, report: Re
     rules,
     default: readDefault(part('default'), context),
     tests: readTests(part('tests')?.value, {
-      rules: new Set(rules.map(({ name }) => name)),
+      // A broken rule stays known, as a broken group does.
+      rules: new Set(names.keys()),
       detectors: [...context.detectors],
       outcomes: [...new Set([...policyWords(methods), 'clear', 'wait', 'hold'])],
       report,
@@ -106,14 +108,14 @@ type Context = {
   readonly report: Report
 }
 
-function readRules(tree: Tree | undefined, context: Context): Rule[] {
+/** `names`: filled with the names of all rules, broken ones too, and their lines. */
+function readRules(tree: Tree | undefined, names: Map<string, number>, context: Context): Rule[] {
   if (tree === undefined || isNothing(tree)) return []
   const { report } = context
   if (tree.kind !== 'list') report(tree.at, `expected a list of rules, found ${described(tree)}`, 'each rule begins with a dash: - name: …')
   if (tree.kind === 'list' && tree.items.length > mostRules)
     report(tree.at, `${tree.items.length} rules; at most ${mostRules} are read`, 'groups make one rule of many')
   const items = tree.kind === 'list' ? tree.items.slice(0, mostRules) : []
-  const names = new Map<string, number>()
   return items.flatMap((item) => readRule(item, names, context) ?? [])
 }
 

@@ -90,6 +90,16 @@ default:
       [1, 4, 5, 6],
     )
   })
+
+  test('does not call a rule unknown that is there, with a mistake in it', () => {
+    const tests =
+      '\ntests:\n  - { from: a@org.example, to: b@lab.example, expect: tls, rule: first }\n  - { invariant: never-plaintext, except: [first] }\n'
+    const problems = problemsOf(`${rule('{ is: dsn }', '[tsl]').trimEnd()}${tests}`)
+    assert.deepEqual(
+      problems.map(({ text }) => text),
+      ['step "tsl" is unknown'],
+    )
+  })
 })
 
 /** what, text, line, column, words of the message, words of the hint */
