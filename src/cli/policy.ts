@@ -7,7 +7,7 @@ import { CommandError } from '../ops/errors.ts'
 import { pathOf } from '../ops/settings.ts'
 import { type Examined, examine, tally } from '../routing/examine.ts'
 import { describeProblem, type Problem } from '../routing/problem.ts'
-import { describeTests, junit } from '../routing/report.ts'
+import { describeTests, junit, junitOfMistakes } from '../routing/report.ts'
 import { schemaText } from '../routing/schema.ts'
 import { historyWarnings } from '../routing/simulation.ts'
 import { failures } from '../routing/store.ts'
@@ -77,10 +77,13 @@ async function apply(file: string, options: Common & { comment: string; dryRun?:
 type Text = Extract<Examined, { kind: 'examined' }> & { readonly text: string }
 
 /** The text of a file read and its tests run, or exit 65 with every mistake. */
-async function examined(file: string, options: Common): Promise<Text> {
+async function examined(file: string, options: Common & { readonly junit?: boolean }): Promise<Text> {
   const text = await readPolicy(file)
   const found = examine(text, { methods, settings: settingsOf(options), now: systemClock() })
-  if (found.kind === 'errors') throw refused(file, found.problems, options.json, text)
+  if (found.kind === 'errors') {
+    if (options.junit) print(junitOfMistakes(file, found.problems))
+    throw refused(file, found.problems, options.json && !options.junit, text)
+  }
   return { ...found, text }
 }
 

@@ -58,6 +58,12 @@ test('a policy is checked, tested and applied; one with a failing test is refuse
   const junit = await policy('test', bad, '--junit')
   assert.equal(junit.code, 65)
   assert.match(junit.out, /<testsuite name="policy" tests="3" failures="1"[\s\S]*<failure message="expected tls, but it would be escrow/)
+  const mistyped = await policy('test', await file('mistyped.yaml', good.replace('[escrow]', '[escro]')), '--junit')
+  assert.equal(mistyped.code, 65)
+  assert.match(
+    mistyped.out,
+    /<testsuite name="policy" tests="1" failures="0" errors="1"[\s\S]*<error message="mistyped\.yaml:5:\d+: step &quot;escro&quot;/,
+  )
   const applied = await json('apply', ok, '--comment', 'first of ours')
   assert.equal(applied.kind, 'applied')
   for (const verb of ['check', 'apply']) {
