@@ -14,8 +14,10 @@ export type ReadText = (text: string) => Promise<Parsed>
 
 export type Examiner = { readonly examine: Examine; readonly read: ReadText; readonly close: () => Promise<void> }
 
-/** Bytes; such a text takes some hundredths of a second, less than a thread needs to start. */
+/** Bytes; such a text takes some hundredths of a second, less than a thread needs to start, but for what is costly. */
 const small = 8 * 1024
+/** Each pattern is a table to be made, and each override is tried on each rule: of either, 8 KiB take seconds. Keys may be escaped. */
+const costly = /patterns|overrides|\\/
 const usualLimits: ThreadLimits = { threads: 1, waiting: 8, time: 30_000, memory: 512 }
 
 export function createExaminer(
@@ -46,7 +48,7 @@ export function createExaminer(
 /** What is too large to be read at all is refused at once. */
 const isSmall = (text: string): boolean => {
   const bytes = Buffer.byteLength(text)
-  return bytes <= small || bytes > largestPolicy
+  return (bytes <= small && !costly.test(text)) || bytes > largestPolicy
 }
 
 function notLookedAt(ran: Ran<unknown>): Mistakes {

@@ -60,6 +60,22 @@ describe('createExaminer', () => {
     assert.equal((await examiner().read('x'.repeat(5_000_000))).kind, 'errors')
   })
 
+  test('looks at a small policy here, but not where its patterns or overrides may take seconds', async () => {
+    const { examine: ask, read } = examiner({ time: 1 })
+    const head = 'version: 1\ndefault: { deliver: [tls, escrow] }\n'
+    assert.equal((await ask(head)).kind, 'examined')
+    const costly = [
+      'detectors: { d: { patterns: ["(?:a?){390}b"] } }\n',
+      'detectors: { d: { "pattern\\x73": ["(?:a?){390}b"] } }\n',
+      'overrides: [{ to: d.example, reason: r, until: 2027-01-01, tls: { patience: 1h } }]\n',
+    ]
+    for (const more of costly)
+      for (const asked of [await ask(head + more), await read(head + more)]) {
+        assert.ok(asked.kind === 'errors', more)
+        assert.match(asked.problems[0]?.text ?? '', /takes more time/)
+      }
+  })
+
   test('ends a policy that takes too long, says so, and examines the next', async () => {
     const { examine: ask } = examiner({ time: 300 })
     const ended = await ask(policy(1500, 1700))
