@@ -17,6 +17,8 @@ export type Ending = {
   readonly outcome: Exclude<Outcome, { kind: 'unsuitable' }>
   readonly answer: Answer | undefined
   readonly earlier: readonly StepResult[]
+  /** What all steps came to, where some of that is forgotten because the walk goes back to one of them. */
+  readonly tried?: readonly StepResult[]
   /** Undefined: the step begins with its next attempt. */
   readonly stepSince: number | undefined
   readonly stepAttempts: number
@@ -189,7 +191,7 @@ function whereFrom(
   if (answer.hold === undefined || back === undefined) return ending(walker, index, step, answer)
   const { backTo } = answer.hold
   const again = { ...walker, earlier: walker.earlier.slice(0, backTo), stepSince: now, stepAttempts: 0, waits: [] }
-  return ending(again, backTo, back, answer)
+  return { ...ending(again, backTo, back, answer), tried: walker.earlier }
 }
 
 /** The reason that people ask for: why the first way was not taken, not that a later one had no key either. */

@@ -134,6 +134,26 @@ test('an attempt whose claim was lost is counted by nobody but those who have th
   assert.equal(timed.length, 1)
 })
 
+for (const reason of ['not-available', 'downgrade-suspected'] as const)
+  test(`a TLS failure counts as what it was, also where a letter is then held (${reason}) and goes back to before it`, async () => {
+    await acceptMail(spoolParts, 'From: s@org.example\r\n\r\nx\r\n', ['a@lab.example'])
+    answers.tls = unsuitable('certificate-expired')
+    answers.pgp = unsuitable('no-key')
+    const attemptStep: DeliveryParts['attemptStep'] = async (step, attempt) => {
+      if (step.method !== 'escrow') return parts.attemptStep(step, attempt)
+      const outcome = { kind: 'deferred', reason, text: 'held', evidence: {}, retry: { then: 'failed' } } as const
+      return new Map(attempt.recipients.map(({ id }) => [id, { outcome, hold: { backTo: 0 } }]))
+    }
+    for (const group of await claimGroups(spoolParts, 10))
+      await deliverGroup({ ...parts, attemptStep }, group, new AbortController().signal)
+    assert.deepEqual(await counts(), {
+      messages_accepted: 1,
+      'tls_failures certificate-expired': 1,
+      'deliveries tls none held': 1,
+      [`decisions tls ${reason}`]: 1,
+    })
+  })
+
 test('what was held without an attempt is counted as held by no way', async () => {
   const id = await acceptMail(spoolParts, 'From: s@org.example\r\n\r\nx\r\n', ['a@lab.example'])
   await spoolParts.db.write(sql`UPDATE content SET inline_payload = ${Buffer.from('x')} WHERE message = ${id}`)
