@@ -4,6 +4,7 @@ import { findMessages, listQueue, type QueueTrace, queuedOf } from '../delivery/
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { operate, type QueueAction, type QueueChoice } from '../spool/queue.ts'
+import type { Db } from '../store/db.ts'
 import { actor, type Common, command } from './command.ts'
 import { settingsOf, withDatabase } from './open.ts'
 import { plain, print, printJson, table, time } from './print.ts'
@@ -57,7 +58,7 @@ async function list(options: Common & { domain?: string; held?: boolean }): Prom
       plain(one.to),
       one.state,
       String(one.attempts),
-      time(one.nextAttemptAt),
+      next(one),
       one.reason ?? '-',
       plain(one.lastReply ?? 'not tried yet'),
     ])
@@ -85,10 +86,12 @@ async function show(id: string, options: Common): Promise<void> {
   })
 }
 
+const next = ({ state, nextAttemptAt }: QueueTrace): string => (state === 'held' ? 'when released' : time(nextAttemptAt))
+
 const describe = (one: QueueTrace): string =>
   [
     `${one.id}  ${one.kind} to ${plain(one.to)}: ${one.state}`,
-    `  tried ${one.attempts} times, next ${one.state === 'held' ? 'when released' : time(one.nextAttemptAt)}`,
+    `  tried ${one.attempts} times, next ${next(one)}`,
     `  reason ${one.reason ?? '-'}: ${plain(one.lastReply ?? 'not tried yet')}`,
     ...(one.rule === null
       ? []
@@ -106,10 +109,17 @@ async function act(action: QueueAction, id: string | undefined, options: Choice)
       throw choice.kind === 'id' ? await notWaiting(db, choice.id) : new CommandError('badData', nothing(choice))
     if (json) return printJson(result)
     for (const one of result.changed) print(`${one} ${dryRun ? 'would be chosen' : done[action]}`)
-    for (const one of result.left)
-      print(`${one} is left as it is: it is being attempted at this moment, or its state does not fit; see \`letterlock queue list\``)
+    for (const one of result.left) print(`${one} is left as it is: ${await whyLeft(db, action, one)}`)
     if (result.changed.length === 0) throw new CommandError('tryLater', 'nothing was changed')
   })
+}
+
+/** `release --domain` leaves alone what a rule holds: each is to be looked at. */
+async function whyLeft(db: Db, action: QueueAction, id: string): Promise<string> {
+  const [one] = await queuedOf(db, id)
+  if (action === 'release' && one?.state === 'held' && one.reason === 'held-by-rule')
+    return `a rule holds it; look at it, then: letterlock queue release ${id}`
+  return 'it is being attempted at this moment, or its state does not fit; see `letterlock queue list`'
 }
 
 /** One of the three ways to say which, and no more. */

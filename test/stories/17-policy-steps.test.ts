@@ -122,6 +122,11 @@ test('the queue shows what is held, by which rule and who may release it', async
   const env = { LETTERLOCK_DATA: world.settings.data, LETTERLOCK_DATABASE: world.settings.database }
   const run = async (...args: string[]) => (await runProgram(['queue', ...args], { env })).out
   assert.match(await run('list', '--held'), /cli@lab\.example +held-by-rule +board +head@org\.example, deputy@org\.example/)
+  assert.match(await run('list'), new RegExp(`${id}-1 +mail +cli@lab\\.example +held +\\d+ +when released +held-by-rule`))
+  assert.match(
+    await run('release', '--domain', 'lab.example'),
+    new RegExp(`${id}-1 is left as it is: a rule holds it; look at it, then: letterlock queue release ${id}-1`),
+  )
   assert.match(await run('release', id, '--comment', 'by hand'), new RegExp(`${id}-1 is released`))
   await world.restart()
   assert.equal((await world.settled(id)).recipients[0]?.state, 'delivered')
