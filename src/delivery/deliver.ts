@@ -16,7 +16,7 @@ import type { PlanFacts } from '../routing/facts.ts'
 import type { Decided } from '../routing/planner.ts'
 import { PolicyAltered } from '../routing/signature.ts'
 import { SealBroken } from '../seal/payload.ts'
-import { type ClaimedRecipient, type Group, type Opened, openClaimed } from '../spool/claim.ts'
+import { type ClaimedRecipient, type Group, type Opened, type OpenedContent, openClaimed } from '../spool/claim.ts'
 import type { SpoolParts } from '../spool/parts.ts'
 import type { Spool } from '../spool/spool.ts'
 import { sql, Unexpected } from '../store/db.ts'
@@ -141,8 +141,8 @@ async function prepare(
 ): Promise<Prepared | undefined> {
   const planned = await planning
   const withCopies = async (prepared: Prepared) => {
-    const { plans, open } = prepared.content
-    await makeCopies(parts, group, copiesOf(group, plans), open)
+    const { fileKey, plans, open } = prepared.content
+    await orWiped(fileKey, () => makeCopies(parts, group, copiesOf(group, plans), open))
     return prepared
   }
   const prepared = 'text' in planned ? planned : await orDamage(() => withCopies(planned))
@@ -154,19 +154,30 @@ async function prepare(
 /** Reads only. */
 async function openAndPlan(parts: DeliveryParts, group: Group): Promise<Prepared | Damage> {
   const opened = group.fresh ?? (await openClaimed(parts.spoolParts, group.message.id))
-  if (opened.kind === 'damaged') return opened
+  return opened.kind === 'damaged' ? opened : orDamage(() => orWiped(opened.fileKey, () => planOpened(parts, group, opened)))
+}
+
+async function planOpened(parts: DeliveryParts, group: Group, opened: OpenedContent): Promise<Prepared> {
   const head = await readHead(opened)
-  if (head.kind === 'damaged') return altered
+  if (head.kind === 'damaged') throw new SealBroken(altered)
   failpoint('deliver.opened')
   const header = parseHeader(head.header)
   const facts = messageFacts(header, head.bodyStart)
-  return orDamage(async () => {
-    const { parties, ...known } = await planParties(parts, group, { header, facts, open: opened.open })
-    return { parties, content: { ...opened, head, header, facts, ...known } }
-  })
+  const { parties, ...known } = await planParties(parts, group, { header, facts, open: opened.open })
+  return { parties, content: { ...opened, head, header, facts, ...known } }
 }
 
-const altered = { text: 'its content was altered', vouched: true } as const satisfies Damage
+const altered = 'its content was altered'
+
+/** Without a plan nobody needs the key. */
+async function orWiped<T>(fileKey: Buffer, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    fileKey.fill(0)
+    throw error
+  }
+}
 
 async function orDamage<T>(work: () => Promise<T>): Promise<T | Damage> {
   try {
@@ -181,7 +192,7 @@ async function orDamage<T>(work: () => Promise<T>): Promise<T | Damage> {
 /** What shows while it is planned, where a rule looks into all of the content. */
 function damageOf(error: unknown): string | undefined {
   if (error instanceof PolicyAltered) return error.message
-  return error instanceof SealBroken ? altered.text : undefined
+  return error instanceof SealBroken ? altered : undefined
 }
 
 /** Nothing was sent, and no way is known yet: the mail is kept, without an end, and says why it waits. */

@@ -609,6 +609,32 @@ test('what cannot be foreseen waits when its turn comes', async () => {
   assert.deepEqual([state, reason], ['waiting', 'local-fault'])
 })
 
+test('the key of the content is gone as well where the attempt ended before there was a plan, or copies', async () => {
+  const { planFor } = world.parts
+  const routes = { 'org.example': { host: 'localhost', port: 25, tls: 'none' } } as const
+  const failing: Partial<DeliveryParts>[] = [
+    { planFor: () => Promise.reject(new Error('a bug')) },
+    { planFor: () => Promise.reject(new SealBroken('altered')) },
+    {
+      planFor: async (...asked) => {
+        const decided = await planFor(...asked)
+        return { ...decided, plan: { ...decided.plan, alsoTo: ['archive@org.example'] } }
+      },
+      settings: { ...world.parts.settings, 'delivery.routes': routes },
+      spool: { ...world.parts.spool, intake: () => assert.fail('a bug') },
+    },
+  ]
+  for (const trouble of failing) {
+    await accept([{ address: 'tls@lab.example' }])
+    const [claimed] = await claimGroups(world.spoolParts, 10)
+    assert.ok(claimed)
+    const opened = await openClaimed(world.spoolParts, claimed.message.id)
+    assert.ok(opened.kind === 'content')
+    await deliverGroup({ ...world.parts, ...trouble }, { ...claimed, fresh: opened }, new AbortController().signal)
+    assert.deepEqual(opened.fileKey, Buffer.alloc(16))
+  }
+})
+
 test('the key of the content is gone when the attempt is over, also when its turn never came', async () => {
   for (const turn of [async () => () => undefined, () => Promise.reject(new Error('others have the claim'))]) {
     await accept([{ address: 'tls@lab.example' }])
