@@ -11,7 +11,7 @@ import { printJson } from './print.ts'
 export async function readPolicy(file: string): Promise<string> {
   const read = await readPolicyFile(file)
   if (read.kind === 'text') return read.text
-  throw new CommandError('badData', read.problems.map(({ text }) => text).join('\n'))
+  throw new CommandError('badData', read.problems.map((problem) => describeProblem(file, problem)).join('\n'))
 }
 
 /** The policy of a file, its tests not run. */

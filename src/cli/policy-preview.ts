@@ -6,6 +6,7 @@ import { parseAddress } from '../mail/address.ts'
 import { type Detected, type Preview, preview } from '../monitor/preview.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
+import { whyUnread } from '../ops/unread.ts'
 import { inWords } from '../routing/remedy.ts'
 import { type Common, command } from './command.ts'
 import { stepLine } from './domain-text.ts'
@@ -64,7 +65,7 @@ async function messageOf(file: string, largest: number): Promise<Buffer> {
     return await readFile(file)
   } catch (error) {
     if (error instanceof CommandError) throw error
-    throw new CommandError('badData', `${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    throw new CommandError('badData', `${file}: it cannot be read: ${whyUnread(error)}`)
   }
 }
 

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { entry } from '../audit/audit.ts'
 import type { Clock } from '../ops/clock.ts'
+import { whyUnread } from '../ops/unread.ts'
 import type { Signer } from '../seal/signer.ts'
 import { type Db, expecting, type Statement, sql, Unexpected } from '../store/db.ts'
 import { defaultPolicyText } from './default-policy.ts'
@@ -251,11 +252,11 @@ export async function readPolicyFile(
     const { size } = await stat(path)
     if (size > largestPolicy)
       return refused(
-        `${path} has ${size} bytes; a policy has at most ${largestPolicy} (1 MiB): a group can name *.domain for all its subdomains`,
+        `it has ${size} bytes; a policy has at most ${largestPolicy} (1 MiB): a group can name *.domain for all its subdomains`,
       )
     return { kind: 'text', text: new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)) }
   } catch (error) {
-    if (error instanceof TypeError) return refused(`${path} is not UTF-8 text`)
-    return refused(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    if (error instanceof TypeError) return refused('it is not UTF-8 text')
+    return refused(`it cannot be read: ${whyUnread(error)}`)
   }
 }

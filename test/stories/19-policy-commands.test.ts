@@ -58,6 +58,7 @@ test('a policy is checked, tested and applied; one with a failing test is refuse
   const junit = await policy('test', bad, '--junit')
   assert.equal(junit.code, 65)
   assert.match(junit.out, /<testsuite name="policy" tests="3" failures="1"[\s\S]*<failure message="expected tls, but it would be escrow/)
+  assert.equal((await policy('check', 'gone.yaml')).err, 'letterlock: gone.yaml: it cannot be read: there is no such file (ENOENT)\n')
   const mistyped = await policy('test', await file('mistyped.yaml', good.replace('[escrow]', '[escro]')), '--junit')
   assert.equal(mistyped.code, 65)
   assert.match(
