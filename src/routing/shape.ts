@@ -4,6 +4,13 @@ import { type Place, quote, type Report } from './problem.ts'
 
 const deepestFlow = 32
 const widestIndent = 100
+
+/** Said here, and by readTree of what only the parser sees. */
+export const tooDeep = {
+  text: 'nested too deeply for a policy',
+  hint: 'no policy needs that: name parts of it as rules, groups or detectors',
+} as const
+
 /**
  * Words, the signs between them, comments and ends of lines: reading costs microseconds for each. There is room for 1,500 rules and as many
  * tests, or for groups of 30,000 addresses.
@@ -38,7 +45,7 @@ export function readShape(text: string, report: Report, full: () => boolean): re
       return stop(`more than ${mostParts} words, signs and lines: too many for a policy`, 'groups make one rule of many')
     if (opens.has(type)) depth += 1
     if (closes.has(type) && --depth < 0) return stop(`not valid YAML: ${quote(lexeme)} closes nothing`, 'remove it, or open it before')
-    if (depth > deepestFlow || (depth === 0 && column > widestIndent && indicators.has(type))) return stop('nested too deeply for a policy')
+    if (depth > deepestFlow || (depth === 0 && column > widestIndent && indicators.has(type))) return stop(tooDeep.text, tooDeep.hint)
     if (isSecond(type, seen))
       return stop('not valid YAML: a second document begins here', 'a policy is one document: remove the line of dashes or dots')
     if (tellUnused(type, lexeme, { line, column }, report)) sound = false

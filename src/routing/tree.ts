@@ -1,7 +1,7 @@
 /** YAML as a tree in which every value knows its line and column; what shape.ts lets in. */
 import { Composer, type CST, type Document, isMap, isScalar, isSeq, LineCounter, type Node, Parser } from 'yaml'
 import { type Place, type Problem, problemList, quote, type Report } from './problem.ts'
-import { readShape } from './shape.ts'
+import { readShape, tooDeep } from './shape.ts'
 
 export type Tree =
   | { readonly kind: 'scalar'; readonly at: Place; readonly value: string | number | boolean | null }
@@ -32,11 +32,24 @@ export function readTree(
   const lines = new LineCounter()
   const { document, stoppedAt } = compose(lexemes, lines)
   const place = placer(lines)
-  for (const { pos, message } of [...document.errors, ...document.warnings]) report(place(pos[0]), `not valid YAML: ${lowerFirst(message)}`)
-  if (stoppedAt !== undefined) report(place(stoppedAt), 'nested too deeply for a policy')
+  for (const { pos, message } of [...document.errors, ...document.warnings])
+    report(place(pos[0]), `not valid YAML: ${lowerFirst(message)}`, remedies.find(([said]) => said.test(message))?.[1])
+  if (stoppedAt !== undefined) report(place(stoppedAt), tooDeep.text, tooDeep.hint)
   const root = problems.length === 0 ? build(document.contents, { line: 1, column: 1 }, place, report) : undefined
   return root === undefined || problems.length > 0 ? { kind: 'errors', problems } : { kind: 'tree', root }
 }
+
+/** What to do about a sentence of the YAML parser. */
+const remedies: readonly (readonly [said: RegExp, hint: string])[] = [
+  [/^tabs /i, 'indent with spaces'],
+  [/end with a [}\]]/, 'a { or [ before it is not closed, or its lines do not stand further right than the key'],
+  [/^missing closing/i, 'close the quotes'],
+  [
+    /^nested mappings|^implicit /i,
+    'put a key on a line of its own, or in quotes what is meant as text; items of a mapping stand one below the other',
+  ],
+  [/^plain value cannot start/i, 'put the value in quotes'],
+]
 
 /** Levels that the parser may stand in at once: what readShape lets in has some 150 when it is valid. */
 const deepestParse = 200
