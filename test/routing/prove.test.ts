@@ -114,7 +114,7 @@ default: { deliver: [tls, pgp, escrow] }
   test('holds where no rule can send in clear', () => {
     const [proved] = provedOf(`${rules}tests: [{ invariant: never-plaintext, except: [automatic] }]\n`)
     assert.ok(proved?.passed, proved?.text)
-    assert.match(proved.text, /^holds for 1 rules in 88 worlds/)
+    assert.match(proved.text, /^holds for 1 rule in 88 worlds/)
   })
   test('names the rule and the world in which it does not hold', () => {
     const [proved] = provedOf(`${rules}tests: [{ invariant: never-plaintext }]\n`)
