@@ -32,16 +32,22 @@ const wrong = {
   },
 } as const satisfies { readonly [name: string]: Wrong }
 
-type Compiled = { readonly kind: 'pattern'; readonly pattern: Pattern } | { readonly kind: 'wrong'; readonly wrong: Wrong }
+/** `work`: what it took so far (see Size.work). */
+type Compiled = { readonly work: number } & (
+  | { readonly kind: 'pattern'; readonly pattern: Pattern }
+  | { readonly kind: 'wrong'; readonly wrong: Wrong }
+)
 
 /** Compile a pattern of RE2's language (no look-around, no back-references), case ignored. Quick: its tables are made later. */
 export function compilePattern(source: string): Compiled {
+  let work = toParse(source)
   try {
     const graph = repeatsOf(source) > 2500 ? undefined : graphOf(source)
     const backwards = graph === undefined ? undefined : reversed(graph)
-    if (graph === undefined || backwards === undefined) return { kind: 'wrong', wrong: wrong.large }
-    if (matchesEmpty(graph)) return { kind: 'wrong', wrong: wrong.empty }
-    return { kind: 'pattern', pattern: createPattern(graph, backwards) }
+    if (graph === undefined || backwards === undefined) return { kind: 'wrong', wrong: wrong.large, work: work + mostOfTable.work }
+    work += toFollow(graph) + toFollow(backwards)
+    if (matchesEmpty(graph)) return { kind: 'wrong', wrong: wrong.empty, work }
+    return { kind: 'pattern', pattern: createPattern(graph, backwards), work }
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error
     // The flags before the pattern are ours (graph.ts).
@@ -49,16 +55,39 @@ export function compilePattern(source: string): Compiled {
       .replace(/^error parsing regexp: /, '')
       .replace('`(?m)(?i)', '`')
       .slice(0, 120)}`
-    return { kind: 'wrong', wrong: { text, hint: 'patterns are regular expressions without look-around and back-references' } }
+    return { kind: 'wrong', wrong: { text, hint: 'patterns are regular expressions without look-around and back-references' }, work }
   }
 }
 
 /** What is wrong with a pattern, if anything, and what it took to tell (see Size.work). */
 export function checkPattern(source: string): { readonly wrong?: Wrong; readonly work: number } {
   const compiled = compilePattern(source)
-  if (compiled.kind === 'wrong') return { wrong: compiled.wrong, work: compiled.wrong === wrong.large ? mostOfTable.work : 0 }
+  if (compiled.kind === 'wrong') return compiled
   const isFast = compiled.pattern.complete()
-  return { ...(isFast ? {} : { wrong: wrong.slow }), work: compiled.pattern.size().work }
+  return { ...(isFast ? {} : { wrong: wrong.slow }), work: compiled.work + compiled.pattern.size().work }
+}
+
+/** Of a range, re2js asks for each character whether it has another case; of a class such as \pL it sorts some thousand ranges. */
+function toParse(source: string): number {
+  const written = source.replace(/\\x(?:\{([0-9a-f]{1,6})\}|([0-9a-f]{2}))/gi, (_, long?: string, short?: string) =>
+    String.fromCodePoint(Math.min(Number.parseInt(long ?? short ?? '0', 16), 0x10ffff)),
+  )
+  const ranges = [...written.matchAll(/([^])(?=-([^]))/gu)].map(
+    ([, from = '', to = '']) => Math.min(to.codePointAt(0) ?? 0, lastCased) - (from.codePointAt(0) ?? 0),
+  )
+  const classes = source.match(/\\p/gi)?.length ?? 0
+  return 500 * source.length + 12_000 * classes + 2 * ranges.reduce((sum, length) => sum + Math.max(0, length), 0)
+}
+const lastCased = 0x1e943
+
+/** Ways are followed one by one; what leads to its like may be in a chain (see dominance.ts), which is found by going over it again and again. */
+function toFollow({ next, setOf }: Graph): number {
+  let [ways, chained] = [0, 0]
+  for (const [node, all] of next.entries()) {
+    ways += all.length
+    if (setOf[node] !== -1 && all.some((after) => after !== node && setOf[after] === setOf[node])) chained += 1
+  }
+  return 6 * ways + 1000 * chained
 }
 
 /** At least so many characters has the pattern with its repeats written out: most that are too large are known before they are. */

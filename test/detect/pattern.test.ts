@@ -242,6 +242,19 @@ describe('the check of a pattern', () => {
   ]
   for (const source of accepted) test(`accepts ${source}`, () => assert.equal(checkPattern(source).wrong, undefined))
 
+  test('tells what it took also where there is no table', () => {
+    for (const source of [
+      '(?:a?){390}',
+      '\\pL'.repeat(100),
+      `${'\\pL'.repeat(100)}(?=`,
+      '[é-\ufff0][\\x{80}-\\x{fff0}]',
+      'a{1000}b{1000}c{1000}',
+    ])
+      assert.ok(checkPattern(source).work > 200_000, `${source} ${checkPattern(source).work}`)
+    for (const source of ['\\bAZ-20\\d\\d-\\d{5}\\b', 'a*', '(?=a)'])
+      assert.ok(checkPattern(source).work < 60_000, `${source} ${checkPattern(source).work}`)
+  })
+
   test('ends, however the tables of a pattern would grow', () => {
     for (const source of ['a.{20}b', '(?:a.{9}|b.{11}|c.{13})x', '.{0,100}secret.{0,100}', '(\\w+\\s){9,99}x'])
       assert.ok(checkPattern(source).work < 2 * mostOfTable.work, source)

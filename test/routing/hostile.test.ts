@@ -122,6 +122,23 @@ describe('a policy as large as one may be is read', () => {
     })
 })
 
+describe('checking patterns has a bound', () => {
+  const dear: readonly (readonly [what: string, pattern: string])[] = [
+    ['match empty text in thousands of ways', '(?:a?){390}'],
+    ['hold large classes', `${'\\\\pL'.repeat(100)}(?=`],
+    ['name a range of many letters', '[é-\ufff0]'],
+    ['repeat what is like itself', '((\\\\pL{31}){32}){1}'],
+  ]
+  for (const [what, pattern] of dear)
+    test(`also of patterns that ${what}`, limit, () => {
+      const count = Math.min(200, Math.floor(900_000 / 200 / (pattern.length + 4)))
+      const problems = problemsOf(
+        `version: 1\ndetectors:\n${times(200, (i) => `  d${i}: { patterns: [${`"${pattern}", `.repeat(count)}] }\n`)}`,
+      )
+      assert.ok(problems.length > 0)
+    })
+})
+
 describe('comparing rules with each other has a bound', () => {
   const equal = (count: number, when: (index: number) => string) =>
     policyOf(
