@@ -22,7 +22,9 @@ const address = z
 
 const previewed = z
   .strictObject({
-    from: z.union([z.enum(['', '<>']).transform(() => ''), address]).describe('envelope sender; <> for none'),
+    from: z
+      .union([z.enum(['', '<>']).transform(() => ''), address], 'expected an address such as ann@org.example, or <>')
+      .describe('envelope sender; <> for none'),
     to: address.describe('recipient'),
     subject: z.string().max(998).optional().describe('with its tags'),
     message: z.base64().optional().describe('the message itself (base64), instead of a subject'),

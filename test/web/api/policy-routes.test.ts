@@ -238,6 +238,11 @@ describe('the policy by API', () => {
     const ask = (body: object, by = token) => world.ask(`${path}/preview`, { method: 'POST', token: by, ...json(body) })
     const mail = { from: 'ann@org.example', to: 'max@a.example' }
     const other = previewShape.parse((await ask({ ...mail, text: text('a.example') })).json())
+    const [sender, recipient] = [await ask({ ...mail, from: 'a' }), await ask({ ...mail, to: 'b' })]
+    assert.deepEqual(
+      [sender.json().detail, recipient.json().detail],
+      ['body: from: expected an address such as ann@org.example, or <>', 'body: to: expected an address such as max@lab.example'],
+    )
     assert.deepEqual([other.rule.name, other.steps], ['one', ['tls', 'bounce']])
     const rules = `version: 1\nrules:\n  - { name: numbers, when: { detect: iban }, deliver: [escrow] }\ndefault: { deliver: [tls] }\n`
     const message = Buffer.from('From: ann@org.example\r\nTo: max@a.example\r\nSubject: x\r\n\r\nDE89 3704 0044 0532 0130 00\r\n').toString(
