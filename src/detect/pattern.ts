@@ -67,7 +67,7 @@ export function checkPattern(source: string): { readonly wrong?: Wrong; readonly
   return { ...(isFast ? {} : { wrong: wrong.slow }), work: compiled.work + compiled.pattern.size().work }
 }
 
-/** Of a range, re2js asks for each character whether it has another case; of a class such as \pL it sorts some thousand ranges. */
+/** Repeats are written out; of a range, re2js asks for each character whether it has another case; a class such as \pL is some thousand ranges. */
 function toParse(source: string): number {
   const written = source.replace(/\\x(?:\{([0-9a-f]{1,6})\}|([0-9a-f]{2}))/gi, (_, long?: string, short?: string) =>
     String.fromCodePoint(Math.min(Number.parseInt(long ?? short ?? '0', 16), 0x10ffff)),
@@ -76,18 +76,18 @@ function toParse(source: string): number {
     ([, from = '', to = '']) => Math.min(to.codePointAt(0) ?? 0, lastCased) - (from.codePointAt(0) ?? 0),
   )
   const classes = source.match(/\\p/gi)?.length ?? 0
-  return 500 * source.length + 12_000 * classes + 2 * ranges.reduce((sum, length) => sum + Math.max(0, length), 0)
+  return 100 * source.length + 150 * repeatsOf(source) + 12_000 * classes + 2 * ranges.reduce((sum, length) => sum + Math.max(0, length), 0)
 }
 const lastCased = 0x1e943
 
-/** Ways are followed one by one; what leads to its like may be in a chain (see dominance.ts), which is found by going over it again and again. */
+/** Ways are followed one by one; what leads to its like may be in a chain (dominance.ts): long ones are gone over again and again. */
 function toFollow({ next, setOf }: Graph): number {
   let [ways, chained] = [0, 0]
   for (const [node, all] of next.entries()) {
     ways += all.length
     if (setOf[node] !== -1 && all.some((after) => after !== node && setOf[after] === setOf[node])) chained += 1
   }
-  return 6 * ways + 1000 * chained
+  return 6 * ways + 1000 * Math.max(0, chained - 20)
 }
 
 /** At least so many characters has the pattern with its repeats written out: most that are too large are known before they are. */
