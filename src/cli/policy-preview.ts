@@ -86,7 +86,7 @@ function previewText(told: Preview): string {
     ...(detectors === null
       ? []
       : detectors === 'unreadable'
-        ? ['  found    the message is too much to look into, which counts as found']
+        ? ['  found    the content could not be looked into, which counts as found']
         : detectors.flatMap(foundLines)),
   ].join('\n')
 }

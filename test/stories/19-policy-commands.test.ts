@@ -152,6 +152,9 @@ test('a preview of a message shows what detectors find and where, masked', async
   const shown = await policy('preview', ...args)
   assert.match(shown.out, /found {4}payment-card: 1\n +text, line 2: •••• •••• •••• 1111/)
   assert.doesNotMatch(shown.out + JSON.stringify(told), /4111/)
+  const odd = await file('odd.eml', 'From: ann@org.example\r\nContent-Transfer-Encoding: x-odd\r\n\r\nHello\r\n')
+  const unread = await policy('preview', ...args.map((arg) => (arg === eml ? odd : arg)))
+  assert.match(unread.out, /found {4}the content could not be looked into, which counts as found/)
 })
 
 test('a simulation tells what changes for past mail, and who would newly be asked to the portal', async () => {
