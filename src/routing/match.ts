@@ -103,12 +103,24 @@ function judgeHeader(name: string, test: HeaderTest, { headers }: PlanFacts): Ve
     const present = values.length > 0
     return { matched: present === test.present, because: `header ${name} is ${present ? 'there' : 'not there'}` }
   }
-  const meets = (value: string, wanted: string) => (test.kind === 'equals' ? value === wanted : value.includes(wanted))
-  const found = test.values.find((wanted) => values.some((value) => meets(plainText(value), plainText(wanted))))
+  const plain = plainTexts(values)
+  const found = test.values.find((wanted) => {
+    const text = plainText(wanted)
+    return plain.some((value) => (test.kind === 'equals' ? value === text : value.includes(text)))
+  })
   const verb = test.kind === 'equals' ? 'is' : 'contains'
   if (found !== undefined) return { matched: true, because: `header ${name} ${verb} ${found}` }
   if (values.length === 0) return { matched: false, because: `header ${name} is not there` }
   return { matched: false, because: `header ${name} ${verb} not ${oneOf(test.values.slice(0, 4))}` }
+}
+
+const plains = new WeakMap<readonly string[], readonly string[]>()
+
+/** Once a message: its header may be large, and rules may ask for thousands of values. */
+function plainTexts(values: readonly string[]): readonly string[] {
+  const known = plains.get(values) ?? values.map(plainText)
+  plains.set(values, known)
+  return known
 }
 
 const plainText = (text: string): string => text.trim().replace(/\s+/g, ' ').toLowerCase()

@@ -61,4 +61,20 @@ describe('a condition', () => {
   for (const [when, facts, matched, because] of table)
     test(`${when} ${matched ? 'matches' : 'does not match'} ${JSON.stringify(facts)}: ${because}`, () =>
       assert.deepEqual(judge(conditionOf(when), factsOf(facts), { detectors: [] }), { matched, because }))
+
+  test('on a header field puts it in order once, however many values and rules ask: it may be as long as a stranger likes', () => {
+    let reads = 0
+    const field = new Proxy(['a  b'.repeat(50_000)], {
+      get: (values, name, self) => {
+        if (name === '0') reads += 1
+        return Reflect.get(values, name, self)
+      },
+    })
+    const values = Array.from({ length: 100 }, (_, i) => `v${i}`)
+    const [rule, other] = ['contains', 'equals'].map((test) => conditionOf(`{ header: { X-A: { ${test}: [${values.join(', ')}] } } }`))
+    assert.ok(rule && other)
+    const facts = factsOf({ headers: { 'x-a': field } })
+    for (const one of [rule, other, rule]) assert.equal(judge(one, facts, { detectors: [] }).matched, false)
+    assert.equal(reads, 1)
+  })
 })
