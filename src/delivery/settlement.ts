@@ -56,14 +56,22 @@ export function settlementOf(ending: Planned, facts: PlanFacts | undefined, now:
 }
 
 function recordOf(ending: Planned, facts: PlanFacts | undefined, at: number): DecisionRecord {
-  const { recipient, plan, earlier } = ending
+  const { recipient, plan } = ending
   const attempt = recipient.attempts + 1
-  const steps = [...earlier, lastResult(ending), ...notTried(ending)]
+  const steps = stepsOf(ending)
   const outcome = stateOf(ending)
   const observed = ending.observed && { observed: ending.observed }
   if (facts !== undefined) return decisionRecord({ at, attempt, plan, facts, steps, outcome, ...observed })
   const { revision, fingerprint, rule, trace } = plan
   return { at, attempt, revision, fingerprint, rule, rulesLookedAt: trace, facts: null, steps, outcome, ...observed }
+}
+
+/** A walk that goes back once it is released came further than it goes on from: what was seen on that way is told as well. */
+function stepsOf(ending: Planned): StepResult[] {
+  const { plan, earlier, tried } = ending
+  if (tried === undefined) return [...earlier, lastResult(ending), ...notTried(plan, ending.step)]
+  const step = tried.length
+  return [...tried, lastResult({ ...ending, method: plan.steps[step]?.method ?? ending.method }), ...notTried(plan, step)]
 }
 
 /** In doubt once, in doubt until the end: it forbids every other way (walk.ts). */
@@ -92,7 +100,7 @@ export const lastResult = ({ outcome, method }: Pick<Ending, 'outcome' | 'method
   evidence: outcome.evidence,
 })
 
-const notTried = ({ plan, step }: Planned): StepResult[] =>
+const notTried = (plan: Plan, step: number): StepResult[] =>
   plan.steps.slice(step + 1).map(({ method, options }) => ({
     method,
     result: 'not-tried',
