@@ -40,6 +40,11 @@ async function serve(settings: Settings): Promise<void> {
 const isEntry = process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)
 
 if (isEntry) {
+  // Whoever reads along may go (`| head`); what is being done is done all the same.
+  for (const output of [process.stdout, process.stderr])
+    output.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
   try {
     process.exitCode = await runCommand(process.argv.slice(2), {
       serve,
