@@ -1,6 +1,6 @@
 /** The queue commands: what waits, and what an operator may do to it. */
 import { type Command, Option } from 'commander'
-import { findMessages, listQueue, type QueueTrace, queuedOf } from '../delivery/trace.ts'
+import { findMessages, listQueue, type QueueTrace, queuedOf, shownQueue } from '../delivery/trace.ts'
 import { systemClock } from '../ops/clock.ts'
 import { CommandError } from '../ops/errors.ts'
 import { operate, type QueueAction, type QueueChoice } from '../spool/queue.ts'
@@ -50,7 +50,7 @@ async function list(options: Common & { domain?: string; held?: boolean }): Prom
     })
     const queue = found.slice(0, limit)
     if (found.length > limit) process.stderr.write(`more than ${limit} wait: shown are those that are due next; ask for one --domain\n`)
-    if (options.json) return printJson({ queue })
+    if (options.json) return printJson({ queue: shownQueue(queue) })
     if (options.held) return printHeld(queue)
     const rows = queue.map((one) => [
       one.id,
@@ -81,7 +81,7 @@ async function show(id: string, options: Common): Promise<void> {
   await withDatabase(settingsOf(options), async (db) => {
     const found = await queuedOf(db, id)
     if (found.length === 0) throw await notWaiting(db, id)
-    if (options.json) return printJson({ queue: found })
+    if (options.json) return printJson({ queue: shownQueue(found) })
     print(found.map(describe).join('\n\n'))
   })
 }

@@ -117,6 +117,7 @@ export type QueueTrace = {
   readonly domain: string
   readonly state: string
   readonly attempts: number
+  /** Of held mail: when it was held, its place in the list. */
   readonly nextAttemptAt: number
   readonly lastReply: string | null
   readonly reason: string | null
@@ -158,6 +159,10 @@ export async function listQueue(
     .slice(0, limit)
     .map(queueTrace)
 }
+
+/** As JSON shows it: held mail has no next attempt. */
+export const shownQueue = (queue: readonly QueueTrace[]) =>
+  queue.map((one) => ({ ...one, nextAttemptAt: one.state === 'held' ? null : one.nextAttemptAt }))
 
 /** What waits or is held of one message, or one recipient of it: `id` names either. */
 export async function queuedOf(db: Db, id: string): Promise<QueueTrace[]> {

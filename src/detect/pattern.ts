@@ -72,7 +72,7 @@ function toParse(source: string): number {
   const written = source.replace(/\\x(?:\{([0-9a-f]{1,6})\}|([0-9a-f]{2}))/gi, (_, long?: string, short?: string) =>
     String.fromCodePoint(Math.min(Number.parseInt(long ?? short ?? '0', 16), 0x10ffff)),
   )
-  const ranges = [...written.matchAll(/([^])(?=-([^]))/gu)].map(
+  const ranges = [...written.matchAll(/(.)(?=-(.))/gsu)].map(
     ([, from = '', to = '']) => Math.min(to.codePointAt(0) ?? 0, lastCased) - (from.codePointAt(0) ?? 0),
   )
   const classes = source.match(/\\p/gi)?.length ?? 0

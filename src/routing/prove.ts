@@ -172,7 +172,10 @@ function proveInvariant({ rules, default: last }: Policy, { except }: Invariant,
       text: `rule "${name}"${place}${leak.by} sends in clear ${world}: name the rule under except, or change its steps`,
     }
   }
-  return { passed: true, text: `holds for ${deciders.length} ${deciders.length === 1 ? 'rule' : 'rules'} in ${allWorlds.length * 2} worlds (${states()} states)` }
+  return {
+    passed: true,
+    text: `holds for ${deciders.length} ${deciders.length === 1 ? 'rule' : 'rules'} in ${allWorlds.length * 2} worlds (${states()} states)`,
+  }
 }
 
 /** Those that change steps in different ways: a thousand recipients may have the same wish. */

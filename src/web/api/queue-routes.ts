@@ -1,7 +1,7 @@
 /** The queue, other people's domains, and the audit trail, by API. */
 import { z } from 'zod'
 import { listAudit } from '../../audit/list.ts'
-import { listQueue } from '../../delivery/trace.ts'
+import { listQueue, shownQueue } from '../../delivery/trace.ts'
 import { canonicalDomain } from '../../mail/address.ts'
 import { checkDomain } from '../../monitor/check-domain.ts'
 import { standings, standingsPage } from '../../monitor/fall-backs.ts'
@@ -37,7 +37,10 @@ const operation = (action: 'retry' | 'hold' | 'release' | 'bounce', summary: str
           : reason !== undefined
             ? { kind: 'reason', reason }
             : { kind: 'id', id }
-      return ok(await operate(db, action, choice, { actor, now: clock(), dryRun, comment }))
+      const done = await operate(db, action, choice, { actor, now: clock(), dryRun, comment })
+      if (choice.kind === 'id' && done.changed.length === 0 && done.left.length === 0)
+        return problem('not-found', `nothing of the id ${JSON.stringify(id)} waits or is held; GET /api/v1/queue lists what does`)
+      return ok(done)
     },
   })
 
@@ -59,7 +62,7 @@ export const queueRoutes: readonly Route[] = [
     run: async ({ parts, query: { domain, state, cursor, limit = usualLimit } }) => {
       const found = await listQueue(parts.db, { domain: domain?.toLowerCase(), state, after: cursor, limit: limit + 1 })
       const { rows, next } = page(found, limit, ({ nextAttemptAt, id }) => ({ at: nextAttemptAt, id }))
-      return ok({ queue: rows, next })
+      return ok({ queue: shownQueue(rows), next })
     },
   }),
   operation('retry', 'Try now instead of at the next time'),

@@ -118,7 +118,7 @@ export const queueShape = z.looseObject({
       to: text,
       domain: text,
       state: text,
-      nextAttemptAt: time,
+      nextAttemptAt: maybe(time),
       lastReply: maybe(text),
       reason: maybe(text),
     }),

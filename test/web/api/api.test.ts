@@ -232,8 +232,17 @@ describe('the queue by API', () => {
     assert.deepEqual(await states(), [['w1-1', 'waiting']])
     assert.deepEqual(await act('hold', { id: 'w1-1', comment: 'asked by phone' }), [200, ['w1-1']])
     assert.deepEqual(await states(), [['w1-1', 'held']])
+    const shown = queueShape.parse((await world.ask('/api/v1/queue?state=held&domain=slow.example', { token })).json()).queue
+    assert.deepEqual(
+      shown.map(({ nextAttemptAt }) => nextAttemptAt),
+      [null],
+      'it has no next attempt',
+    )
     assert.deepEqual(await act('release', { id: 'w1' }), [200, ['w1-1']])
-    assert.deepEqual(await act('bounce', { id: 'nothing' }), [200, []])
+    const nothing = await world.ask('/api/v1/queue/bounce', { method: 'POST', token, ...json({ id: 'nothing' }) })
+    assert.deepEqual([nothing.status, nothing.json().code], [404, 'not-found'])
+    assert.match(String(nothing.json().detail), /"nothing" waits or is held; GET \/api\/v1\/queue/)
+    assert.deepEqual(await act('bounce', { domain: 'nothing.example' }), [200, []])
     const [held] = auditShape.parse((await world.ask('/api/v1/audit?action=recipient.hold', { token: owner })).json()).entries
     assert.match(held?.actor ?? '', /^api:/)
     assert.deepEqual([held?.object, held?.detail], ['w1-1', { comment: 'asked by phone' }])
