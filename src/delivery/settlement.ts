@@ -70,8 +70,7 @@ function recordOf(ending: Planned, facts: PlanFacts | undefined, at: number): De
 function stepsOf(ending: Planned): StepResult[] {
   const { plan, earlier, tried } = ending
   if (tried === undefined) return [...earlier, lastResult(ending), ...notTried(plan, ending.step)]
-  const step = tried.length
-  return [...tried, lastResult({ ...ending, method: plan.steps[step]?.method ?? ending.method }), ...notTried(plan, step)]
+  return [...tried, lastResult(ending), ...notTried(plan, tried.length)]
 }
 
 /** In doubt once, in doubt until the end: it forbids every other way (walk.ts). */

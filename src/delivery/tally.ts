@@ -38,7 +38,7 @@ const known: ReadonlySet<string> = new Set([...methodNames, 'bounce'])
 
 /** Of this attempt only: those of earlier ones stand before them, and were counted then. */
 function tlsFailures(ending: Planned): Count[] {
-  const all = ending.tried ?? [...ending.earlier, lastResult(ending)]
+  const all = [...(ending.tried ?? ending.earlier), lastResult(ending)]
   const now = all.slice(ending.recipient.frozen?.earlier.length ?? 0)
   return now.flatMap(({ method, reason }) =>
     method === 'tls' && reason !== null && ofChannel.has(reason) ? [counted('letterlock_tls_failures_total', { reason })] : [],

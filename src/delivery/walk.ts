@@ -12,12 +12,14 @@ export type Party = { readonly plan: Plan; readonly step: number; readonly recip
 /** Where a recipient's walk ended for now. */
 export type Ending = {
   readonly recipient: ClaimedRecipient
+  /** Where the walk goes on. */
   readonly step: number
+  /** Of the step that gave the outcome. */
   readonly method: string
   readonly outcome: Exclude<Outcome, { kind: 'unsuitable' }>
   readonly answer: Answer | undefined
   readonly earlier: readonly StepResult[]
-  /** What all steps came to, where some of that is forgotten because the walk goes back to one of them. */
+  /** What the steps before it came to, where some of that is forgotten because the walk goes back to one of them. */
   readonly tried?: readonly StepResult[]
   /** Undefined: the step begins with its next attempt. */
   readonly stepSince: number | undefined
@@ -187,11 +189,10 @@ function whereFrom(
       resume: { step: index + 1, earlier },
     }
   }
-  const back = answer.hold === undefined ? undefined : plan.steps[answer.hold.backTo]
-  if (answer.hold === undefined || back === undefined) return ending(walker, index, step, answer)
+  if (answer.hold === undefined || plan.steps[answer.hold.backTo] === undefined) return ending(walker, index, step, answer)
   const { backTo } = answer.hold
   const again = { ...walker, earlier: walker.earlier.slice(0, backTo), stepSince: now, stepAttempts: 0, waits: [] }
-  return { ...ending(again, backTo, back, answer), tried: walker.earlier }
+  return { ...ending(again, backTo, step, answer), tried: walker.earlier }
 }
 
 /** The reason that people ask for: why the first way was not taken, not that a later one had no key either. */

@@ -149,8 +149,8 @@ for (const reason of ['not-available', 'downgrade-suspected'] as const)
     assert.deepEqual(await counts(), {
       messages_accepted: 1,
       'tls_failures certificate-expired': 1,
-      'deliveries tls none held': 1,
-      [`decisions tls ${reason}`]: 1,
+      'deliveries escrow none held': 1,
+      [`decisions escrow ${reason}`]: 1,
     })
   })
 

@@ -107,7 +107,7 @@ test('a deferral may become another reason when its patience ends', async () => 
   )
 })
 
-test('mail that is held goes back to the step that it is to be tried by again', async () => {
+test('mail that is held goes back to the step that it is to be tried by again, and says what held it', async () => {
   const { parts } = world({ pgp: unsuitable, tls: unsuitable, escrow: deferred({ then: 'failed' }) })
   const attempt: WalkParts['attempt'] = async (step, context) => {
     const answers = await parts.attempt(step, context)
@@ -115,10 +115,14 @@ test('mail that is held goes back to the step that it is to be tried by again', 
   }
   const party = { plan: plan('pgp', 'tls', 'escrow'), step: 0, recipients: [recipient('a')] }
   const [ending] = await walk(party, { ...parts, attempt })
-  assert.deepEqual([ending?.outcome.kind, ending?.step, ending?.method, ending?.stepAttempts], ['deferred', 1, 'tls', 0])
+  assert.deepEqual([ending?.outcome.kind, ending?.step, ending?.method, ending?.stepAttempts], ['deferred', 1, 'escrow', 0])
   assert.deepEqual(
     ending?.earlier.map(({ method }) => method),
     ['pgp'],
+  )
+  assert.deepEqual(
+    ending?.tried?.map(({ method }) => method),
+    ['pgp', 'tls'],
   )
 })
 

@@ -44,6 +44,8 @@ const act = async (action: QueueAction, choice: QueueChoice, comment?: string) =
 }
 const held = (id: string, attempts = 1) =>
   world.settled(id, ({ recipients }) => recipients.every((one) => one.state === 'held' && one.attempts === attempts))
+/** Where commands find the gateway's database. */
+const commandsOf = ({ settings: { data, database } }: World) => ({ LETTERLOCK_DATA: data, LETTERLOCK_DATABASE: database })
 const readable = (content: Buffer) => content.toString().replaceAll('=\r\n', '').replaceAll('\r\n', '\n')
 /** Whether the organisation's own server got this mail for `to`, and it names the message. */
 const tells = (id: string, to: string) => (mail: PartnerMail) =>
@@ -119,8 +121,7 @@ test('held mail stays held when the gateway is started again', async () => {
 test('the queue shows what is held, by which rule and who may release it', async () => {
   const id = await send('board', 'cli@lab.example')
   await held(id)
-  const env = { LETTERLOCK_DATA: world.settings.data, LETTERLOCK_DATABASE: world.settings.database }
-  const run = async (...args: string[]) => (await runProgram(['queue', ...args], { env })).out
+  const run = async (...args: string[]) => (await runProgram(['queue', ...args], { env: commandsOf(world) })).out
   assert.match(await run('list', '--held'), /cli@lab\.example +held-by-rule +board +head@org\.example, deputy@org\.example/)
   assert.match(await run('list'), new RegExp(`${id}-1 +mail +cli@lab\\.example +held +\\d+ +when released +held-by-rule`))
   assert.match(
@@ -139,7 +140,13 @@ test('a letter that needs a second factor is held and its sender told; released,
   ] as const) {
     const id = await send(tag, `${tag}@bare.example`)
     const { recipients } = await held(id)
-    assert.equal(recipients[0]?.reason, reason)
+    assert.deepEqual([recipients[0]?.reason, recipients[0]?.method], [reason, 'escrow'])
+    const { out } = await runProgram(['explain', id], { env: commandsOf(world) })
+    assert.match(
+      out,
+      /1 tls +asked verified +mx\.bare\.example offers no STARTTLS +refused +starttls-not-supported\n.*2 escrow .* waits +not-available/s,
+    )
+    assert.match(out, /Would be TLS if: bare\.example .*STARTTLS/)
     assert.match(
       await arrived(id, 'ann@org.example'),
       /Your message has not been sent yet to .*demands a (?:letter with a )?second factor/s,
