@@ -11,5 +11,5 @@ CREATE TABLE counter (
 DROP INDEX recipient_due;
 CREATE INDEX recipient_due ON recipient (next_attempt_at, message) WHERE state = 'waiting';
 -- What is held, and letters that have not ended: few among many that are settled.
-CREATE INDEX recipient_held ON recipient (next_attempt_at, message) WHERE state = 'held';
+CREATE INDEX recipient_held ON recipient (message) WHERE state = 'held';
 CREATE INDEX letter_live ON letter (state, ended_at) WHERE ended_at IS NULL;
