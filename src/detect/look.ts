@@ -4,6 +4,7 @@ import type { Find } from './find.ts'
 import { findIbans } from './iban.ts'
 import { medicalTerms } from './medical.ts'
 import { findPatterns } from './patterns.ts'
+import { forgetUnits } from './units.ts'
 import { findSsns } from './us-ssn.ts'
 import { findWords, type WordList, wordList } from './words.ts'
 
@@ -24,7 +25,13 @@ const mostSamples = 20
 const mostFinds = 1000
 
 /** Every detector and what it found, in their order. */
-export const look = (texts: readonly Text[], detectors: readonly Looked[]): Found[] => detectors.map((detector) => lookFor(texts, detector))
+export function look(texts: readonly Text[], detectors: readonly Looked[]): Found[] {
+  try {
+    return detectors.map((detector) => lookFor(texts, detector))
+  } finally {
+    forgetUnits()
+  }
+}
 
 type Finder = {
   readonly find: (text: string) => Iterable<Find>

@@ -1,9 +1,10 @@
 /** A text as the numbers of its UTF-16 units: read in any order at the same speed, however the string came about. */
 import { endianness } from 'node:os'
 
-let last: { readonly text: string; readonly units: Uint16Array } = { text: '', units: new Uint16Array(0) }
+const none = { text: '', units: new Uint16Array(0) }
+let last: { readonly text: string; readonly units: Uint16Array } = none
 
-/** The units of the last text are kept: all patterns of all detectors ask for them, one after the other. */
+/** The units of the last text are kept until forgotten: all patterns of all detectors ask for them, one after the other. */
 export function unitsOf(text: string): Uint16Array {
   if (last.text === text) return last.units
   const units = new Uint16Array(text.length)
@@ -12,6 +13,12 @@ export function unitsOf(text: string): Uint16Array {
   if (endianness() === 'BE') bytes.swap16()
   last = { text, units }
   return units
+}
+
+/** It may be clear text of a mail, and the thread waits long for the next. */
+export function forgetUnits(): void {
+  last.units.fill(0)
+  last = none
 }
 
 /** The character that begins at `at`; read backwards, that ends there. */

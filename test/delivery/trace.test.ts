@@ -1,16 +1,9 @@
 /** The queue, a page at a time, in the order in which it is due; on both engines. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { listQueue, type QueueTrace, queuedOf } from '../../src/delivery/trace.ts'
-import { packageRoot } from '../../src/ops/package-root.ts'
 import { type Db, type Statement, sql } from '../../src/store/db.ts'
-import { migrate } from '../../src/store/migrate.ts'
-import { openPostgres } from '../../src/store/postgres.ts'
-import { openSqlite } from '../../src/store/sqlite.ts'
-import { type Postgres, startPostgres, withoutPostgres } from '../world/postgres.ts'
+import { onEachEngine } from '../world/engines.ts'
 
 /** The nth message: two recipients, of whom many are due at the same time as others; every third message has one held and one delivered. */
 function message(n: number): Statement[] {
@@ -30,12 +23,11 @@ function message(n: number): Statement[] {
   ]
 }
 
-function queues(engine: string, open: () => Db | Promise<Db>): void {
+function queues(engine: string, open: () => Promise<Db>): void {
   describe(`the queue on ${engine}`, () => {
     let db: Db
     before(async () => {
       db = await open()
-      await migrate(db, join(packageRoot, 'migrations'))
       await db.write(...Array.from({ length: 60 }, (_, n) => message(n)).flat())
     })
     after(() => db?.close())
@@ -119,17 +111,4 @@ function queues(engine: string, open: () => Db | Promise<Db>): void {
   })
 }
 
-describe('SQLite', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'letterlock-trace-'))
-  after(() => rmSync(folder, { recursive: true }))
-  queues('SQLite', () => openSqlite(join(folder, 'db')))
-})
-
-describe('PostgreSQL', { skip: withoutPostgres }, () => {
-  let server: Postgres
-  before(async () => {
-    server = await startPostgres()
-  })
-  after(() => server?.close())
-  queues('PostgreSQL', async () => openPostgres(await server.makeDatabase()))
-})
+onEachEngine(queues)

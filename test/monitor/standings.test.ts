@@ -1,17 +1,10 @@
 /** Domains a page at a time, on both engines, and where the database has another order of names than the program. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { standings, standingsPage } from '../../src/monitor/fall-backs.ts'
 import { enlist } from '../../src/monitor/history.ts'
-import { packageRoot } from '../../src/ops/package-root.ts'
 import { type Db, type Statement, sql } from '../../src/store/db.ts'
-import { migrate } from '../../src/store/migrate.ts'
-import { openPostgres } from '../../src/store/postgres.ts'
-import { openSqlite } from '../../src/store/sqlite.ts'
-import { type Postgres, startPostgres, withoutPostgres } from '../world/postgres.ts'
+import { onEachEngine } from '../world/engines.ts'
 
 const now = Date.UTC(2026, 10, 23)
 /** Hyphens and digits, which languages sort in other ways than their codes: `a-b.example` and `ab.example`. */
@@ -31,13 +24,12 @@ function letter(domain: string, reason: string, settledAt = now - 1000): Stateme
   ]
 }
 
-function pages(engine: string, open: () => Db | Promise<Db>): void {
+function pages(engine: string, open: () => Promise<Db>): void {
   describe(`pages of domains on ${engine}`, () => {
     let db: Db
     const read: string[] = []
     before(async () => {
       const opened = await open()
-      await migrate(opened, join(packageRoot, 'migrations'))
       db = {
         ...opened,
         read: async (statement) => {
@@ -86,23 +78,4 @@ function pages(engine: string, open: () => Db | Promise<Db>): void {
   })
 }
 
-describe('SQLite', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'letterlock-standings-'))
-  after(() => rmSync(folder, { recursive: true }))
-  pages('SQLite', () => openSqlite(join(folder, 'db')))
-})
-
-describe('PostgreSQL', { skip: withoutPostgres }, () => {
-  let server: Postgres
-  before(async () => {
-    server = await startPostgres()
-  })
-  after(() => server?.close())
-  pages('PostgreSQL', async () => openPostgres(await server.makeDatabase()))
-  pages('PostgreSQL with the names of a language', async () => {
-    await server.command(
-      "CREATE DATABASE wordy OWNER letterlock TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C'",
-    )
-    return openPostgres(server.address('wordy'))
-  })
-})
+onEachEngine(pages)
