@@ -8,7 +8,7 @@ import { type Db, plannedAnew, type Row, sql } from '../store/db.ts'
 export async function readFigures(db: Db, now: number): Promise<Figures> {
   const [counts, waiting, held, letters] = await Promise.all([
     readCounts(db),
-    // By the indexes of migration 0014 alone; ids of messages sort by the time of their acceptance.
+    // By indexes alone (migrations 0014 and 0015); ids of messages sort by the time of their acceptance.
     db.read<Standing>(plannedAnew(sql`SELECT COUNT(*) AS count, MIN(message) AS oldest FROM recipient WHERE state = 'waiting'`)),
     db.read<Standing>(plannedAnew(sql`SELECT COUNT(*) AS count, MIN(message) AS oldest FROM recipient WHERE state = 'held'`)),
     db.read<Letters>(plannedAnew(sql`SELECT state, COUNT(*) AS count FROM letter WHERE ended_at IS NULL GROUP BY state`)),
